@@ -12,7 +12,6 @@
 #include "backend/x64/vector_fp_emitter.h"
 #include "backend/x64/vector_integer_emitter.h"
 #include "backend/x64/vector_lane_emitter.h"
-#include "jit/translation_flags.h"
 
 namespace arclight::backend {
 
@@ -32,7 +31,7 @@ bool call(EmitContext& context, const Inst& i) {
 
 template <class C, auto fn>
 bool call_fp(EmitContext& context, const Inst& i) {
-    return (context.translation_flags & jit::translation_flag::kFpSlow) == 0 && call<C, fn>(context, i);
+    return C(context).obeys_fpcr(i) && call<C, fn>(context, i);
 }
 
 bool not_inline(EmitContext&, const Inst&) { return false; }

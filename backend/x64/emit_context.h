@@ -48,7 +48,8 @@ struct EmitContext {
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
-    /// Operations on scalable vectors are emitted where is_emitted(), not done by the runtime.
+    /// Operations on scalable vectors are emitted where is_emitted(), not done by the runtime, and floating point that flushes: the host
+    /// has AVX-512 (F, BW, DQ, VL), and zmm16 and up are free.
     const bool scalable_vectors;
     ScalableCopies copies;
     std::vector<ScalableCopies> copies_behind;  ///< what cold paths find behind such operations

@@ -51,8 +51,10 @@ void FpEmitter::emit_fsqrt(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i);
     is_double(i.type) ? as_.vsqrtsd(d, x, x) : as_.vsqrtss(d, x, x);
     check_scalar(d, is_double(i.type), FpRisk::Nan);
+    resume_guard(guard);
 }
 
 void FpEmitter::emit_fmax(const Inst& i) { emit_fp_extremum(i, true); }
@@ -65,8 +67,21 @@ void FpEmitter::emit_fp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk 
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());  // not one of the operands: the cold path needs them
     const size_t cold = extended ? check_infinite(a, b, is_double(i.type), d) : 0;
-    (as_.*(is_double(i.type) ? dbl : single))(d, a, b);
-    check_scalar(d, is_double(i.type), risk);
+    const VexFp3 compute = is_double(i.type) ? dbl : single;
+    if (!flushes()) {
+        (as_.*compute)(d, a, b);
+        check_scalar(d, is_double(i.type), risk);
+    } else if (i.op == Op::FAdd || i.op == Op::FSub) {
+        const size_t guard = guard_operands(i);
+        (as_.*compute)(d, a, b);
+        check_sum(d, i);
+        resume_guard(guard);
+    } else {
+        (as_.*compute)(xmm16, a, b | T_rz_sae);
+        const size_t guard = guard_result(i);
+        (as_.*compute)(d, a, b);
+        resume_guard(guard);
+    }
     if (extended) cold_.resume_here(cold);
 }
 
@@ -74,8 +89,18 @@ void FpEmitter::emit_fmuladd(const Inst& i) {
     const Xmm a = regs_.use_xmm(i.args[0]), b = regs_.use_xmm(i.args[1]), c = regs_.use_xmm(i.args[2]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
-    as_.vmovaps(d, a);
-    is_double(i.type) ? as_.vfmadd231sd(d, b, c) : as_.vfmadd231ss(d, b, c);
+    const auto compute = [&](const Xmm& to, const Xmm& last) {
+        as_.vmovaps(to, a);
+        is_double(i.type) ? as_.vfmadd231sd(to, b, last) : as_.vfmadd231ss(to, b, last);
+    };
+    if (flushes()) {
+        compute(xmm16, c | T_rz_sae);
+        const size_t guard = guard_result(i);
+        compute(d, c);
+        resume_guard(guard);
+        return;
+    }
+    compute(d, c);
     check_scalar(d, is_double(i.type), FpRisk::NanOrTiny);
 }
 
@@ -95,6 +120,7 @@ void FpEmitter::emit_fp_extremum(const Inst& i, bool maximum) {
     const Xmm a = regs_.use_xmm(i.args[0]), b = regs_.use_xmm(i.args[1]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i);
     if (is_double(i.type)) {
         as_.vucomisd(a, b);
     } else {
@@ -110,6 +136,7 @@ void FpEmitter::emit_fp_extremum(const Inst& i, bool maximum) {
     }
     maximum ? as_.vandps(d, d, xmm15) : as_.vorps(d, d, xmm15);
     cold_.resume_here(cold);
+    resume_guard(guard);
 }
 
 /// 2 - a b. The result cannot be tiny.
@@ -118,15 +145,27 @@ void FpEmitter::emit_frecpstep(const Inst& i) {
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
     const size_t cold = check_infinite(a, b, is_double(i.type), d);
+    const size_t guard = guard_operands(i);
     as_.vmovaps(d, constant(two(is_double(i.type))));
     is_double(i.type) ? as_.vfnmadd231sd(d, a, b) : as_.vfnmadd231ss(d, a, b);
     check_scalar(d, is_double(i.type), FpRisk::Nan);
     cold_.resume_here(cold);
+    resume_guard(guard);
 }
 
 void FpEmitter::emit_frint(const Inst& i) {
     const auto mode = static_cast<ir::RoundMode>(i.aux & 7);
     const Xmm x = regs_.use_xmm(i.args[0]);
+    if (flushes() || keeps_no_payloads()) {
+        const ScratchXmm t(regs_);
+        flags_.clobber();
+        const Xmm d = regs_.def_xmm(cur());
+        const size_t guard = guard_operands(i, true), rest = cold_.size();
+        round_scalar(d, x, is_double(i.type), mode, t);
+        if (cold_.size() > rest) cold_.resume_here(rest);
+        resume_guard(guard);
+        return;
+    }
     if (mode != ir::RoundMode::TieAway) {
         round_scalar(regs_.def_xmm_over(cur(), {i.args[0]}), x, is_double(i.type), mode, xmm15);
         return;
@@ -179,6 +218,7 @@ void FpEmitter::emit_frint_within(const Inst& i) {
     const ScratchXmm t(regs_);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i);
     const auto round = [&](const Xmm& to, int mode) {
         dbl ? as_.vroundsd(to, x, x, static_cast<uint8_t>(mode))
             : as_.vroundss(to, x, x, static_cast<uint8_t>(mode));
@@ -196,6 +236,7 @@ void FpEmitter::emit_frint_within(const Inst& i) {
     const size_t cold = cold_if(kBe);
     round(xmm15, current ? 4 : 3);
     cold_.resume_here(cold);
+    resume_guard(guard);
 }
 
 void FpEmitter::compare(const Xmm& a, const Operand& b, uint32_t aux, const Xmm& t) {
@@ -219,6 +260,14 @@ void FpEmitter::compare(const Xmm& a, const Operand& b, uint32_t aux, const Xmm&
 void FpEmitter::emit_fcmp(const Inst& i) {
     const bool reversed = prefers_reversed_fcmp();
     const Xmm a = regs_.use_xmm(i.args[reversed ? 1 : 0]);
+    if (flushes() && (i.aux & 3) != 1) {
+        const Xmm b = regs_.use_xmm(i.args[reversed ? 0 : 1]);
+        flags_.clobber();
+        flush_compared(a, b, (i.aux & 3) != 2);
+        compare(xmm16, xmm17, i.aux, xmm15);
+        flags_.set(cur(), reversed ? Sense::FCmpRev : Sense::FCmp);
+        return;
+    }
     const Operand& b = regs_.use_xmm_rm(i.args[reversed ? 0 : 1]);
     flags_.clobber();
     if ((i.aux & 3) == 1) {

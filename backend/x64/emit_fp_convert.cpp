@@ -12,6 +12,14 @@ using namespace simd;
 /// Widening is exact, and narrowing a NaN keeps the upper end of its payload in both architectures.
 void FpEmitter::emit_fcvt32_to64(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
+    if (flushes() || keeps_no_payloads()) {
+        flags_.clobber();
+        const Xmm d = regs_.def_xmm(cur());
+        const size_t guard = guard_operands(i, true);
+        as_.vcvtss2sd(d, x, x);
+        resume_guard(guard);
+        return;
+    }
     as_.vcvtss2sd(regs_.def_xmm_over(cur(), {i.args[0]}), x, x);
 }
 
@@ -19,31 +27,45 @@ void FpEmitter::emit_fcvt64_to32(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    if (flushes()) {
+        as_.vcvtsd2ss(xmm16, x, x | T_rz_sae);
+        const size_t guard = guard_result(i);
+        as_.vcvtsd2ss(d, x, x);
+        resume_guard(guard);
+        return;
+    }
+    const size_t guard = guard_operands(i, true);
     as_.vcvtsd2ss(d, x, x);
     as_.vmovd(eax, d);
     as_.add(eax, eax);
     as_.cmp(eax, 0x0100'0000);  // perhaps tiny, see check_scalar()
     cold_if(kE);
+    resume_guard(guard);
 }
 
 void FpEmitter::emit_fcvt_from_half(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
-    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
+    const bool guarded = keeps_no_payloads();
+    if (guarded) flags_.clobber();
+    const Xmm d = guarded ? regs_.def_xmm(cur()) : regs_.def_xmm_over(cur(), {i.args[0]});
     as_.vpand(d, x, constant(0xffff, 0));  // its neighbours may be signalling NaNs
     as_.vcvtph2ps(d, d);
     if (i.op == Op::FCvt16To64) as_.vcvtss2sd(d, d, d);
+    if (guarded) check_nan(d, {.is_double = i.op == Op::FCvt16To64, .mask = 1, .scalar = true});
 }
 
 void FpEmitter::emit_fcvt32_to16(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i, true);
     as_.vinsertps(d, x, x, 0x0e);
     as_.vcvtps2ph(d, d, 4);
     as_.vmovd(eax, d);
     as_.and_(eax, 0x7fff);
     as_.cmp(eax, 0x0400);
     cold_if(kE);
+    resume_guard(guard);
 }
 
 bool FpEmitter::emit_fto_s_int(const Inst& i) {
@@ -79,6 +101,7 @@ void FpEmitter::emit_f_to_int(const Inst& i) {
     flags_.clobber();
     const Reg64 d = regs_.def(cur());
     const size_t first_cold = cold_.size();
+    if (!single) guard_operands(i);
 
     Xmm rounded = x;
     if (!zero && !(current && is_signed)) {
@@ -119,6 +142,7 @@ void FpEmitter::emit_fto_javascript(const Inst& i) {
     const ScratchXmm t(regs_);
     flags_.clobber();
     const Reg64 d = regs_.def(cur());
+    const size_t guard = guard_operands(i);
     as_.vcvttsd2si(d.cvt32(), x);
     as_.cmp(d.cvt32(), 1);  // overflows for the smallest integer only
     const size_t cold = cold_if(kO);
@@ -130,6 +154,7 @@ void FpEmitter::emit_fto_javascript(const Inst& i) {
     as_.shl(rax, 32);
     as_.or_(d, rax);
     cold_.resume_here(cold);
+    resume_guard(guard);
 }
 
 void FpEmitter::emit_int_to_f(const Inst& i) {

@@ -10,6 +10,20 @@ using Xbyak::Ymm;
 
 void VectorFpEmitter::emit_vfcvt_l(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
+    if (keeps_no_payloads() || (esize != 1 && flushes())) {
+        const Xmm x = regs_.use_xmm(i.args[0]);
+        flags_.clobber();
+        const Xmm d = regs_.def_xmm(cur());
+        if (esize == 1) {
+            as_.vcvtph2ps(d, x);
+            check_nan(d, {.is_double = false, .mask = 15, .scalar = false});
+            return;
+        }
+        const size_t guard = guard_operands(i, true);
+        as_.vcvtps2pd(d, x);
+        resume_guard(guard);
+        return;
+    }
     const Operand& x = regs_.use_xmm_rm(i.args[0]);
     const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
     esize == 1 ? as_.vcvtph2ps(d, x) : as_.vcvtps2pd(d, x);
@@ -20,6 +34,14 @@ void VectorFpEmitter::emit_vfcvt_n(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    if (esize != 1 && flushes()) {
+        as_.vcvtpd2ps(Ymm(16), Xbyak::Zmm(x.getIdx()) | T_rz_sae);
+        const size_t guard = guard_result(i);
+        as_.vcvtpd2ps(d, x);
+        resume_guard(guard);
+        return;
+    }
+    const size_t guard = guard_operands(i, true);
     // Perhaps tiny: see check_scalar().
     if (esize == 1) {
         as_.vcvtps2ph(d, x, 4);
@@ -33,6 +55,7 @@ void VectorFpEmitter::emit_vfcvt_n(const Inst& i) {
     as_.vpmovmskb(eax, xmm15);
     as_.test(eax, eax);
     cold_if(kNe);
+    resume_guard(guard);
 }
 
 /// Rounded by adding 2^45 times the power of two that a number begins with, as a double: of the sum's 53 bits those stay that are the
@@ -83,13 +106,14 @@ bool VectorFpEmitter::emit_vf_to_int(const Inst& i) {
     const ScratchXmm t(regs_), u(regs_);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t first_cold = cold_.size();
+    guard_operands(i);
     const Xmm x = quiet_upper(i, 0, t);
     Xmm rounded = x;
     if (!zero) {
         dbl ? as_.vroundpd(u, x, round_imm(mode)) : as_.vroundps(u, x, round_imm(mode));
         rounded = u;
     }
-    const size_t first_cold = cold_.size();
     if (dbl) {
         as_.vunpckhpd(xmm15, rounded, rounded);
         as_.vcvttsd2si(rax, rounded);

@@ -294,6 +294,7 @@ bool VectorFpEmitter::emit_vfrint_within(const Inst& i) {
     const ScratchXmm t(regs_);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i);
     const Xmm x = quiet_upper(i, 0, t);
     const auto round = [&](const Xmm& to, int mode) {
         dbl ? as_.vroundpd(to, x, static_cast<uint8_t>(mode))
@@ -308,6 +309,7 @@ bool VectorFpEmitter::emit_vfrint_within(const Inst& i) {
     const size_t cold = cold_if(kNe);
     round(xmm15, current ? 4 : 3);
     cold_.resume_here(cold);
+    resume_guard(guard);
     return true;
 }
 

@@ -58,6 +58,7 @@ class VectorFpEmitter : public SimdEmitter {
     // ---- emit_vector_fp.cpp
     void emit_vfp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk risk);
     void emit_vfmuladd(const Inst& i);
+    void fused_trial(unsigned n, unsigned m, bool is_double);
     void emit_vfp_compare(const Inst& i, uint8_t predicate);
     void extremum(const Xmm& d, const Xmm& a, const Xmm& b, bool is_double, bool maximum);
     void emit_vfp_extremum(const Inst& i, bool maximum);

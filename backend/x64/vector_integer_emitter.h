@@ -43,6 +43,7 @@ class VectorIntegerEmitter : public SimdEmitter {
   private:
     /// The lower or upper eight bytes as halfwords; `d` may be `x` only if it is the lower ones.
     void extend_bytes(const Xmm& d, const Xmm& x, bool upper, bool is_signed);
+    void add_products(Op op, const Xmm& acc, const Xmm& a, const Xmm& b, const Xmm& t);
     void jump_if_saturated(const Inst& i, const Xmm& equal);
     void emit_vqnarrow(const Inst& i);
     void shift_left(const Xmm& d, const Xmm& a, unsigned esize, unsigned count);

@@ -8,7 +8,8 @@
 namespace arclight::frontend::a64::translation_flag {
 
 using namespace jit::
-    translation_flag;  // kFpSlow: FPCR has FZ, FZ16, DN, AHP, AH, FIZ or EBF set. kSingleStep: software step
+    translation_flag;  // kFpSlow: FPCR has AH, FIZ or EBF set; kFpFlush: FZ, kFpFlushHalf: FZ16, kFpDefaultNan: DN,
+                       // kFpWideHalf: AHP. kSingleStep: software step
 
 inline constexpr uint32_t kEl1 = 1u << 0;           ///< executes at EL1, else EL0
 inline constexpr uint32_t kSpElx = 1u << 1;         ///< PSTATE.SP

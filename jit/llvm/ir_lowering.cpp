@@ -32,7 +32,7 @@ IrLowering::IrLowering(llvm::Module& module, const Region& region)
       memory_(b_, values_, addresses_, uses_fastmem_ ? &fastmem_ : nullptr),
       integers_(b_, values_, flags_),
       vectors_(b_, values_),
-      fp_(b_, values_, exits_, (region.translation_flags & translation_flag::kFpSlow) != 0) {}
+      fp_(b_, values_, exits_, (region.translation_flags & translation_flag::kFpSpecial) != 0) {}
 
 llvm::Function* IrLowering::run() {
     b_.begin_function(versions_.accesses.spectre,

@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "jit/reference/reference.h"
 #include "jit/softfloat/environment.h"
@@ -181,6 +183,34 @@ class Runner {
     std::unique_ptr<GuestState> reference_ = std::make_unique<GuestState>();
 };
 
+/// FZ, DN, AHP and FZ16 in all combinations: FPCR and the translation flags.
+std::vector<std::pair<uint32_t, uint32_t>> fpcr_settings() {
+    constexpr std::pair<uint32_t, uint32_t> kBits[] = {{1u << 24, translation_flag::kFpFlush},
+                                                       {1u << 25, translation_flag::kFpDefaultNan},
+                                                       {1u << 26, translation_flag::kFpWideHalf},
+                                                       {1u << 19, translation_flag::kFpFlushHalf}};
+    std::vector<std::pair<uint32_t, uint32_t>> settings;
+    for (unsigned n = 1; n < 16; ++n) {
+        settings.emplace_back(0, 0);
+        for (unsigned k = 0; k < 4; ++k)
+            if ((n >> k & 1) != 0)
+                settings.back().first |= kBits[k].first, settings.back().second |= kBits[k].second;
+    }
+    // All else is left to the reference functions.
+    settings.emplace_back(1u << 24, translation_flag::kFpSlow);
+    return settings;
+}
+
+/// All but these, which nothing that sets FZ has been seen to do often.
+bool inline_where_fpcr_flushes(const SimdCase& c) {
+    switch (c.op) {
+        case Op::FCondCompare:
+        case Op::VFMulAddH: return false;
+        case Op::VFRint: return ir::vec_esize(c.aux) != 1;
+        default: return true;
+    }
+}
+
 class Simd : public ::testing::TestWithParam<Op> {};
 
 TEST_P(Simd, MatchesReference) {
@@ -205,9 +235,44 @@ TEST_P(Simd, ObeysFpcr) {
     const auto next = [&](const SimdCase& c, unsigned arg) { return operands.next(c, arg); };
     for (const SimdCase& c : simd_cases(GetParam())) {
         if (!c.rounds) continue;
-        if (!runner.check(c, Shape::Alone, jit::translation_flag::kFpSlow, sets, next,
-                          [](unsigned n) { return (n & 3) << 22 | (n >> 2 & 7) << 24 | (n >> 5 & 1) << 19; }))
-            return;
+        // Each combination has code of its own, and FZ the most.
+        for (const auto& [fpcr, flags] : fpcr_settings()) {
+            const bool flushes = (flags & translation_flag::kFpFlush) != 0;
+            const auto with_rounding = [fpcr = fpcr](unsigned n) { return (n & 3) << 22 | fpcr; };
+            for (const Shape shape : {Shape::Alone, Shape::Pressure}) {
+                const unsigned share = shape == Shape::Pressure ? 8 : flushes ? 1 : 4;
+                if (!runner.check(c, shape, flags, sets / share, next, with_rounding)) return;
+            }
+            // Scalars by element have whole vectors as operands.
+            SimdCase by_element = c;
+            by_element.scalar = Type::V128;
+            if (c.scalar != Type::V128 &&
+                !runner.check(by_element, Shape::Alone, flags, sets / 4, next, with_rounding))
+                return;
+        }
+    }
+}
+
+/// Under FPCR.FZ, with DN, ordinary operands take no slow way either, and zeros do not.
+TEST_P(Simd, IsInlineWhereFpcrFlushes) {
+    if (__builtin_cpu_supports("avx512dq") == 0 || __builtin_cpu_supports("avx512vl") == 0)
+        GTEST_SKIP() << "needs AVX-512";
+    Runner runner;
+    SimdOperands operands(1);
+    for (const SimdCase& c : simd_cases(GetParam())) {
+        if (!c.rounds || !c.is_inline || !inline_where_fpcr_flushes(c)) continue;
+        for (const int zero : {-1, 0, 1}) {
+            const bool quotient = c.op == Op::FDiv || c.op == Op::VFDiv;
+            const auto next = [&](const SimdCase& k, unsigned arg) {
+                return static_cast<int>(arg) == zero && !(quotient && arg == 1) ? V128{}
+                                                                                : operands.ordinary(k, arg);
+            };
+            reference_calls = 0;
+            if (!runner.check(c, Shape::Alone, translation_flag::kFpFlush | translation_flag::kFpDefaultNan,
+                              1, next, [](unsigned) { return 3u << 24; }))
+                return;
+            EXPECT_EQ(reference_calls, 0u) << c.describe() << ", operand " << zero << " is zero";
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "backend/x64/vector_homes.h"
 #include "jit/host_instruction.h"
+#include "jit/translation_flags.h"
 #include "tests/backend/harness.h"
 #include "tests/backend/random_block.h"
 
@@ -134,6 +135,20 @@ TEST_F(VectorRegistersTest, AFaultLeavesThemAsTheyWere) {
     EXPECT_EQ(s.x[2], 45u);
     EXPECT_EQ(s.x[19], 19u);
     EXPECT_EQ(s.pc, Harness::kPage + 4);
+}
+
+/// What computes under FPCR.FZ has its trial results there where they are free.
+TEST_F(VectorRegistersTest, FlushingLeavesThemAlone) {
+    ir::Block made = block_at(0, translation_flag::kFpFlush);
+    ir::Builder b(made);
+    b.insn_start(0, 0);
+    b.set_v(0, b.emit(Op::VFMul, Type::V128, {b.get_v(Type::V128, 1), b.get_v(Type::V128, 2)}, 0,
+                      ir::vec_aux(2, true)));
+    b.emit(Op::Exit, Type::Void, {}, 4);
+    static const std::regex trial("[xyz]mm16");
+    const CompiledBlock without = off_.compile(made), with = on_->compile(made);
+    EXPECT_TRUE(std::regex_search(off_.listing(without), trial));
+    EXPECT_FALSE(std::regex_search(on_->listing(with), trial)) << on_->listing(with);
 }
 
 TEST_F(VectorRegistersTest, WithoutTheOptionNoCodeHasVectorsFrom16On) {

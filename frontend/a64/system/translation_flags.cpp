@@ -36,6 +36,18 @@ uint32_t scalable_flags(const Cpu& cpu) {
 
 }  // namespace
 
+uint32_t fp_flags(uint32_t fpcr) {
+    uint32_t m = 0;
+    if ((fpcr & (kFpcrAh | kFpcrFiz | kFpcrEbf)) != 0) m |= translation_flag::kFpSlow;
+    if ((fpcr & kFpcrFz) != 0) m |= translation_flag::kFpFlush;
+    if ((fpcr & kFpcrFz16) != 0) m |= translation_flag::kFpFlushHalf;
+    if ((fpcr & kFpcrDn) != 0) m |= translation_flag::kFpDefaultNan;
+    if ((fpcr & kFpcrAhp) != 0) m |= translation_flag::kFpWideHalf;
+    if ((fpcr & kFpcrAh) != 0) m |= translation_flag::kFpAlternative;
+    if ((fpcr & kFpcrNep) != 0) m |= translation_flag::kFpMerges;
+    return m;
+}
+
 void update_vector_length(Cpu& cpu) {
     const FeatureSet& features = cpu.config.features;
     const unsigned longest = features.has(Feature::Sve512) ? 4 : features.has(Feature::Sve256) ? 2 : 1;
@@ -65,9 +77,7 @@ void update_translation_flags(Cpu& cpu) {
     if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
-    if ((s.fpcr & (kFpcrMask & ~(kFpcrRMode | kFpcrNep))) != 0) m |= translation_flag::kFpSlow;
-    if ((s.fpcr & kFpcrAh) != 0) m |= translation_flag::kFpAlternative;
-    if ((s.fpcr & kFpcrNep) != 0) m |= translation_flag::kFpMerges;
+    m |= fp_flags(s.fpcr);
     if (cpu.pac_used) m |= pac_flags(cpu);
     if (cpu.guarded_pages) {
         m |= translation_flag::kBranchTypes;

@@ -135,60 +135,75 @@ bool XAR(TranslationContext& t, Vec m, Imm<6> imm6, Vec n, Vec d) {
     return write(t, d, rotate_elements(t, kDoubleword, difference, imm6));
 }
 
-// ---- SM3. The manual's ROL by n is a rotation to the right by 32 - n.
+// ---- SM3. The manual's ROL by n is a rotation to the right by 32 - n. What is asked of one word is done to all: no word leaves the
+// vector registers, which would take longer than all else.
+
+namespace {
+/// Words of vectors; rotations are to the right.
+struct Words {
+    TranslationContext& t;
+
+    Ref ror(Ref a, unsigned count) const { return rotate_elements(t, kWord, a, count); }
+    Ref add(Ref a, Ref b) const { return vector(t, Op::VAdd, kWord, {a, b}); }
+    Ref bit_and(Ref a, Ref b) const { return vector(t, Op::VAnd, kWord, {a, b}); }
+    Ref bit_or(Ref a, Ref b) const { return vector(t, Op::VOr, kWord, {a, b}); }
+    Ref bit_xor(Ref a, Ref b) const { return vector(t, Op::VXor, kWord, {a, b}); }
+    /// Each word that of `count` lanes above, round and round.
+    Ref turned(Ref a, unsigned count) const { return vector(t, Op::VExt, 0, {a, a}, 4 * count); }
+    /// The lowest word in the highest lane, and zeros.
+    Ref lowest_on_top(Ref a) const { return vector(t, Op::VExt, 0, {zero(t), a}, 4); }
+    /// `a` with that lane of `b`.
+    Ref with_lane(Ref a, unsigned lane, Ref b) const {
+        return vector(t, Op::VInsertLane, kWord, {a, b}, lane | lane << 4);
+    }
+};
+}  // namespace
 
 bool SM3SS1(TranslationContext& t, Vec m, Vec a, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    const Elements e{t, kWord};
-    const Ref sum = e.add(e.add(e.ror(e.get(v(t, n), 3), 20), e.get(v(t, m), 3)), e.get(v(t, a), 3));
-    return write(t, d, e.put(zero(t), 3, e.ror(sum, 25)));
+    const Words w{t};
+    const Ref sum = w.add(w.add(w.ror(v(t, n), 20), v(t, m)), v(t, a));
+    return write(t, d, w.with_lane(zero(t), 3, w.ror(sum, 25)));
 }
 
 /// SM3TT1 and SM3TT2, for the first 16 rounds (A) or for the `later` ones (B).
 bool sm3_round(TranslationContext& t, unsigned which, bool later, Vec m, Imm<2> lane, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    const Elements e{t, kWord};
-    const Ref state = v(t, d);
-    const Ref d1 = e.get(state, 1), d2 = e.get(state, 2), d3 = e.get(state, 3);
-    const Ref mixed = !later       ? e.parity(d3, d2, d1)
-                      : which == 1 ? e.majority(d3, d2, d1)
-                                   : e.choose(d3, d2, d1);
-    Ref sum = e.add(e.add(mixed, e.get(state, 0)), e.get(v(t, m), lane));
-    const Ref n3 = e.get(v(t, n), 3);
+    const Words w{t};
+    // Of lane 3: the words d3 to d0.
+    const Ref d3 = v(t, d), moved = w.turned(d3, 1), d2 = w.turned(d3, 3), d1 = w.turned(d3, 2), d0 = moved;
+    const Ref mixed = !later       ? w.bit_xor(w.bit_xor(d3, d2), d1)
+                      : which == 1 ? w.bit_or(w.bit_and(d3, d2), w.bit_and(w.bit_or(d3, d2), d1))
+                                   : w.bit_xor(w.bit_and(w.bit_xor(d2, d1), d3), d1);
+    const Ref word = vector(t, Op::VDupLane, kWord, {v(t, m)}, lane);
+    Ref sum = w.add(mixed, w.add(d0, word));
+    const Ref n3 = v(t, n);
     if (which == 1) {
-        sum = e.add(sum, e.bit_xor(n3, e.ror(d3, 20)));
+        sum = w.add(sum, w.bit_xor(n3, w.ror(d3, 20)));
     } else {
-        sum = e.add(sum, n3);
-        sum = e.bit_xor(sum, e.bit_xor(e.ror(sum, 23), e.ror(sum, 15)));
+        sum = w.add(sum, n3);
+        sum = w.bit_xor(sum, w.bit_xor(w.ror(sum, 23), w.ror(sum, 15)));
     }
     // (d1, d2 rotated, d3, sum)
-    const Ref moved = vector(t, Op::VExt, 0, {state, state}, 4);
-    return write(t, d, e.put(e.put(moved, 1, e.ror(d2, which == 1 ? 23 : 13)), 3, sum));
+    return write(t, d, w.with_lane(w.with_lane(moved, 1, w.ror(moved, which == 1 ? 23 : 13)), 3, sum));
 }
 
 bool SM3PARTW1(TranslationContext& t, Vec m, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    const Elements e{t, kWord};
-    const auto permuted = [&](Ref a) { return e.bit_xor(a, e.bit_xor(e.ror(a, 17), e.ror(a, 9))); };
-    const Ref both = vector(t, Op::VXor, kWord, {v(t, d), v(t, n)}), words = v(t, m);
-    Ref result = both, first = ir::kNoRef;
-    for (unsigned lane = 0; lane < 4; ++lane) {
-        // The last word needs the first one's result.
-        const Ref other = lane < 3 ? e.get(words, lane + 1) : first;
-        const Ref value = permuted(e.bit_xor(e.get(both, lane), e.ror(other, 17)));
-        if (lane == 0) first = value;
-        result = e.put(result, lane, value);
-    }
-    return write(t, d, result);
+    const Words w{t};
+    const auto permuted = [&](Ref a) { return w.bit_xor(a, w.bit_xor(w.ror(a, 17), w.ror(a, 9))); };
+    const Ref next = vector(t, Op::VExt, 0, {v(t, m), zero(t)}, 4);
+    const Ref result = permuted(w.bit_xor(w.bit_xor(v(t, d), v(t, n)), w.ror(next, 17)));
+    // The last word needs the first one's result; a permutation of a sum is that of both.
+    return write(t, d, w.bit_xor(result, w.lowest_on_top(permuted(w.ror(result, 17)))));
 }
 
 bool SM3PARTW2(TranslationContext& t, Vec m, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    const Elements e{t, kWord};
-    const Ref mixed = vector(t, Op::VXor, kWord, {v(t, n), rotate_elements(t, kWord, v(t, m), 25)});
-    const Ref result = vector(t, Op::VXor, kWord, {v(t, d), mixed});
-    const Ref last = e.bit_xor(e.get(result, 3), e.rotations(e.get(mixed, 0), 17, 2, 26));
-    return write(t, d, e.put(result, 3, last));
+    const Words w{t};
+    const Ref mixed = w.bit_xor(v(t, n), w.ror(v(t, m), 25));
+    const Ref first = w.bit_xor(w.bit_xor(w.ror(mixed, 17), w.ror(mixed, 2)), w.ror(mixed, 26));
+    return write(t, d, w.bit_xor(w.bit_xor(v(t, d), mixed), w.lowest_on_top(first)));
 }
 
 // ---- SM4

@@ -222,7 +222,7 @@ void emit_scalable(TranslationContext& t, Op op, const ir::Scalable& s, const Op
 bool is_special(const TranslationContext& t, const Operation& o, Lanes op) {
     if (op == Lanes::FNeg || op == Lanes::FAbs)
         return (t.translation_flags & translation_flag::kFpAlternative) != 0;
-    return is_fp(op) && (o.size < 2 || (t.translation_flags & translation_flag::kFpSlow) != 0);
+    return is_fp(op) && (o.size < 2 || (t.translation_flags & translation_flag::kFpSpecial) != 0);
 }
 }  // namespace
 

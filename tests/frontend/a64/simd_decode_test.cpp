@@ -137,6 +137,7 @@ TEST(SimdDecode, RandomWordsOfTheFpAndSimdSpaceTranslate) {
                                    translation_flag::kAlignCheck,
                                    translation_flag::kSpAlignCheck | translation_flag::kEl1,
                                    translation_flag::kFpSlow,
+                                   translation_flag::kFpSpecial & ~translation_flag::kFpSlow,
                                    translation_flag::kAlignCheck | translation_flag::kSpAlignCheck};
     std::mt19937 random(5);
     for (int n = 0; n < 300000; ++n) {

@@ -327,10 +327,15 @@ TEST_F(Exceptions, ModeFollowsTheControls) {
     write(reg::sctlr, read(reg::sctlr) | 1 << 14);
     enter_el0();
     EXPECT_EQ(state->translation_flags, translation_flag::kAlignCheck | translation_flag::kSpAlignCheck);
-    write(reg::fpcr, 1 << 24);
-    EXPECT_TRUE(state->translation_flags & translation_flag::kFpSlow);
-    write(reg::fpcr, 3 << 22);
-    EXPECT_FALSE(state->translation_flags & translation_flag::kFpSlow);
+    constexpr std::pair<unsigned, uint32_t> kFpcr[] = {{26, translation_flag::kFpWideHalf},
+                                                       {25, translation_flag::kFpDefaultNan},
+                                                       {24, translation_flag::kFpFlush},
+                                                       {19, translation_flag::kFpFlushHalf},
+                                                       {23, 0}};
+    for (const auto& [bit, flag] : kFpcr) {
+        write(reg::fpcr, 1u << bit);
+        EXPECT_EQ(state->translation_flags & translation_flag::kFpSpecial, flag) << "FPCR bit " << bit;
+    }
     state->translation_flags |= translation_flag::kSerial;
     update_translation_flags(cpu);
     EXPECT_TRUE(state->translation_flags & translation_flag::kSerial);

@@ -7,6 +7,7 @@
 
 #include "frontend/a64/scalable/execute.h"
 #include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "frontend/a64/translation_flags.h"
 #include "jit/host_code.h"
@@ -149,8 +150,7 @@ Result Engine::run(const Case& c, std::span<const uint32_t> code, State& s, Way 
     }
 
     uint32_t flags = translation_flag::vector_length_flags(c.vector_bytes);
-    if ((s.fpcr & (kFpcrMask & ~(kFpcrRMode | kFpcrNep))) != 0) flags |= translation_flag::kFpSlow;
-    if ((s.fpcr & kFpcrAh) != 0) flags |= translation_flag::kFpAlternative;
+    flags |= fp_flags(static_cast<uint32_t>(s.fpcr)) & ~translation_flag::kFpMerges;
     jit::ir::Block block;
     translate_block(block, code, 0x40, flags, static_cast<unsigned>(code.size()), decoder_);
     if (way == Way::Interpreted)
