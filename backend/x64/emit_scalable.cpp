@@ -527,6 +527,7 @@ void ScalableEmitter::emit_access(const Inst& i) {
             const jit::MemoryAccess plain{writes ? jit::MemoryKind::StoreV : jit::MemoryKind::LoadV, 0};
             compare_tag(plain, {addr}, temp, 0, static_cast<int>(s_.memory_bytes()) - 1, writes);
             args.flag = with_victim(temp);
+            args.reg[kTagRegister] = with_tags(temp);
             cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&ScalableEmitter::cold_access>);
             load_addend(rax, false);
         }
@@ -581,7 +582,12 @@ void ScalableEmitter::access(const Xbyak::RegExp& where) {
 void ScalableEmitter::cold_access(const ColdArgs& args) {
     const Inst& i = values_.inst(args.inst);
     const auto point = static_cast<size_t>(args.imm);
-    try_victim(args, rax, ir::Scalable::unpack(i.imm).op == Lanes::Store);
+    const ir::Scalable s = ir::Scalable::unpack(i.imm);
+    const bool writes = s.op == Lanes::Store;
+    const TagsDiffer differ =
+        try_checked(args, rax, {.from = Reg64(args.reg[0]), .bytes = s.memory_bytes(), .write = writes});
+    try_victim(args, rax, writes);
+    land(differ);
     ctx_.faults.mark_slow_path(point, as_.here());
     ctx_.slots.write_back_snapshot(args.first, args.count);
     call_runtime(i, ctx_.faults.insn_offset(point));
