@@ -79,6 +79,8 @@ bool uses_n(Lanes op) {
         case Lanes::FAbs:
         case Lanes::Load:
         case Lanes::LoadSigned:
+        case Lanes::LoadReplicated:
+        case Lanes::LoadReplicatedSigned:
         case Lanes::Store: return false;
         default: return true;
     }
@@ -564,6 +566,16 @@ void ScalableEmitter::access(const Xbyak::RegExp& where) {
     }
     const Xmm to = masked ? v | mask_ | T_z : v;
     const Address from = ptr[where];
+    if (ir::is_replicated(s_.op)) {
+        // Whether an element is active or not: the page may be read.
+        as_.load_sized(rax, where, s_.memory_size, s_.op == Lanes::LoadReplicatedSigned, Type::I64);
+        switch (s_.size) {
+            case 0: return as_.vpbroadcastb(to, al);
+            case 1: return as_.vpbroadcastw(to, ax);
+            case 2: return as_.vpbroadcastd(to, eax);
+            default: return as_.vpbroadcastq(to, rax);
+        }
+    }
     const bool is_signed = s_.op == Lanes::LoadSigned;
     switch (s_.size << 2 | s_.memory_size) {
         case 0 << 2 | 0: return as_.vmovdqu8(to, from);
