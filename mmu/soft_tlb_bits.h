@@ -33,9 +33,9 @@ void for_each_bit(uint64_t bits, Fn fn) {
 inline uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8); }
 inline bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
 
-/// The page of an entry that is valid for reads or writes.
+/// The page of an entry that is valid for reads or writes; of a checked one without the address's tag.
 inline uint64_t page_of(const TlbEntry& entry) {
-    return entry.read_tag != TlbEntry::kInvalidTag ? entry.read_tag : entry.write_tag;
+    return (entry.read_tag != TlbEntry::kInvalidTag ? entry.read_tag : entry.write_tag) & kPageMask;
 }
 
 template <size_t N>

@@ -68,11 +68,18 @@ void SoftTlbSet::initialise(Slot& slot) {
     for (const uint64_t line : {uint64_t{0}, kJumpCacheEntries})
         slot.tlb->jump_cache[line] = JumpCacheEntry::empty(line);
     slot.tlb->victims = &kNoVictims;
+    slot.tlb->reserved = tag_bias_;
     renew_epoch(slot);
     slot.initialised = true;
     if (fastmem_ == nullptr) return;
     fastmem_->initialise(slot.number, slot.tlb);
     slot.uses_fastmem = !fastmem_->on_demand();
+}
+
+void SoftTlbSet::set_tag_bias(uint64_t bias) {
+    tag_bias_ = bias;
+    for (Slot& slot : slots_)
+        if (slot.initialised) slot.tlb->reserved = bias;
 }
 
 SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<size_t>(tlb - tlbs_)]; }
@@ -213,18 +220,19 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
         if (m.writable) note_writer(slot.number, m);
     }
     const auto index = static_cast<unsigned>(tlb_index(m.va));
-    const uint64_t page = m.va & kPageMask;
+    const uint64_t tag = m.checked ? checked_tag(m.va) : m.va & kPageMask, page = tag & kPageMask;
+    const uint64_t va = m.checked ? without_address_tag(m.va) : m.va;
 
     if (test(slot.valid, index) && page_of(tlb->entries[index]) != page) evict(slot, index);
     if (slot.has_victim_tlb && slot.victim_tlb->at(page).page() == page) slot.victim_tlb->at(page).clear();
     put(slot, index,
-        {.tlb = {.read_tag = m.readable ? page : TlbEntry::kInvalidTag,
-                 .write_tag = m.writable ? page : TlbEntry::kInvalidTag,
-                 .addend = reinterpret_cast<uint64_t>(m.host) - m.va,
+        {.tlb = {.read_tag = m.readable ? tag : TlbEntry::kInvalidTag,
+                 .write_tag = m.writable ? tag : TlbEntry::kInvalidTag,
+                 .addend = reinterpret_cast<uint64_t>(m.host) - va,
                  .pa = m.pa & kPageMask},
          .non_global = m.non_global,
          .block = is_block(m.page_bits)});
-    enter_fastmem(slot, m);
+    if (!m.checked) enter_fastmem(slot, m);
 
     mark(slot, m.non_global);
     slot.has_entries = true;
@@ -280,13 +288,14 @@ uint8_t* SoftTlbSet::victim_hit(SoftTlb* tlb, uint64_t va, bool write) {
     if (!slot.has_victim_tlb) return nullptr;
     tlb->victim_uses = SoftTlb::kVictimUses;
     VictimTlb::Entry& place = slot.victim_tlb->at(va);
-    if (!place.serves(va, write)) return nullptr;
+    const bool serves = place.serves(va, write);
+    if (!serves && !place.is_checked(va, write)) return nullptr;
     const VictimTlb::Entry entry = place;
     place.clear();
     const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index)) evict(slot, index);
     put(slot, index, entry);
-    return entry.host(va, write);
+    return serves ? entry.host(va, write) : nullptr;
 }
 
 void SoftTlbSet::drop_victim_tlb(Slot& slot) {

@@ -64,12 +64,17 @@ class SoftTlbSet {
         bool may_cache = true;     ///< WalkResult::may_cache()
         bool intercepted = false;  ///< by the page overlay
         bool large = false;        ///< all of the 2 MiB around pa is RAM
+        bool checked = false;      ///< kCheckedMark: not for fastmem
     };
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(SoftTlb* tlb, const Mapping& mapping);
 
+    /// Where translated code finds allocation tags (TagMemory::bias()). Before it is told, or with 0, Mapping::checked is for no page.
+    void set_tag_bias(uint64_t bias);
+    uint64_t tag_bias() const { return tag_bias_; }
+
     /// Looks va up in the victim TLB. On a hit, moves the entry back into the soft TLB and returns the host
-    /// address of va. On a miss, returns null.
+    /// address of va, or null if the page is a checked one. On a miss, returns null.
     uint8_t* victim_hit(SoftTlb* tlb, uint64_t va, bool write);
 
     /// Enters a page into the soft TLB's fastmem alone: prefetch of a page next to one that was accessed.
@@ -261,6 +266,7 @@ class SoftTlbSet {
     void set_asid(const Slot& slot, uint16_t asid);
 
     const ShadowOptions options_;
+    uint64_t tag_bias_ = 0;
     std::array<uint8_t, 2> page_bits_{kPageBits, kPageBits};
     const unsigned slots_used_;
     std::unique_ptr<FastmemSet> fastmem_;

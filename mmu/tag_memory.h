@@ -34,6 +34,13 @@ class TagMemory {
         written_[offset / kPage].store(true, std::memory_order_relaxed);
     }
 
+    /// Where tags are of a RAM that begins at host address `ram`: of the granule at host address h the byte at
+    /// bias + (h >> kTagGranuleBits), to be read only.
+    uint64_t bias(const uint8_t* ram) const {
+        return reinterpret_cast<uint64_t>(tags_.data()) -
+               (reinterpret_cast<uint64_t>(ram) >> kTagGranuleBits);
+    }
+
     // ---- While no CPU runs
     uint64_t pages() const { return pages_; }
     /// Whether a tag of the page has been written to since the last clear().

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "mmu/checked_page.h"
 #include "mmu/no_speculation.h"
 #include "mmu/soft_tlb.h"
 
@@ -20,8 +21,14 @@ class VictimTlb {
         TlbEntry tlb;
         bool non_global = false;
         bool block = false;  ///< comes from a 2 MiB or 1 GiB block
-        /// The guest virtual page that it translates; kInvalidTag if it is empty.
-        uint64_t page() const { return tlb.read_tag != TlbEntry::kInvalidTag ? tlb.read_tag : tlb.write_tag; }
+        /// The guest virtual page that it translates; the last one if it is empty.
+        uint64_t page() const {
+            return (tlb.read_tag != TlbEntry::kInvalidTag ? tlb.read_tag : tlb.write_tag) & kPageMask;
+        }
+        /// Whether it is of the page of this access, whose allocation tag is to be compared.
+        bool is_checked(uint64_t va, bool write) const {
+            return (write ? tlb.write_tag : tlb.read_tag) == checked_tag(va);
+        }
         /// Whether it translates this access.
         bool serves(uint64_t va, bool write) const {
             return (write ? tlb.write_tag : tlb.read_tag) == (va & kPageMask);

@@ -28,6 +28,8 @@ class BlockCompiler {
     /// As jit::place().
     jit::CompiledBlock place(const jit::BlockImage& image, CodeCursor& cursor, uint32_t first_link_slot,
                              uint32_t counter);
+    /// Assembler::tag_check, behind what is at the start of the buffer already.
+    void emit_tag_checks(CodeCursor& cursor);
     EmitContext& context() { return ctx_; }
     /// Null: not with CodeOptions::images.
     RelocationRecorder* relocations() { return relocations_.get(); }
@@ -53,4 +55,7 @@ struct arclight::jit::CodeBuffer::Assembler {
     backend::BlockCompiler compiler;
     /// Up to where there is memory in each half, as offsets from the base.
     size_t populated_hot = 0, populated_cold = 0;
+    /// What compares allocation tags, for plain and for unprivileged accesses, by the register that holds the address. Null before
+    /// enable_tag_checks().
+    std::array<std::array<const uint8_t*, 16>, 2> tag_check{};
 };

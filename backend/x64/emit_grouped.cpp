@@ -43,6 +43,7 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
         compare_tag(access, addr, temp, static_cast<int>(g.lo) - grouped.at,
                     static_cast<int>(g.hi) - grouped.at - 1, g.write);
         args.flag = with_victim(temp);
+        args.reg[kTagRegister] = with_tags(temp);
         values_[value].sure = leaves_where_check_fails();
         checked.cold = miss(as_.jump_if(kNe, false), addr.base, args,
                             values_[value].sure ? cold_fn<&MemoryEmitter::cold_group_leaves>
@@ -105,14 +106,22 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
     const jit::MemoryAccess access = describe_access(i);
     const Place addr = place_of(args);
     const Reg64 addend(args.reg[4]);
+    const TagsDiffer group = try_checked(args, addend, tagged_group(args));
     try_victim(args, addend, values_.group(values_.grouped(args.inst).group).write);
+    land(group);
     compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const Jump slow = as_.jump_if(kNe, false);
     load_addend(rax, false);
+    const uint8_t* found = as_.here();
     access_memory(i, args, rax + addr.plus(0));
     as_.xor_(addend.cvt32(), addend.cvt32());
     jump_back(args);
     as_.land(slow);
+    if (checks_tags()) {
+        const TagsDiffer differ = check_tags(addend, tagged(args));
+        as_.jump_to(found);
+        land(differ);
+    }
     slow_memory(args);
     as_.xor_(addend.cvt32(), addend.cvt32());
     jump_back(args);
@@ -120,7 +129,9 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
 
 void MemoryEmitter::cold_group_leaves(const ColdArgs& args) {
     const auto point = static_cast<size_t>(args.imm);
+    const TagsDiffer differ = try_checked(args, Reg64(args.reg[4]), tagged_group(args));
     try_victim(args, Reg64(args.reg[4]), values_.group(values_.grouped(args.inst).group).write);
+    land(differ);
     as_.start_segment();
     ExitEmitter(ctx_).leave_before(ctx_.faults.insn_offset(point), args);
     // The access comes here where the host has taken its page away.

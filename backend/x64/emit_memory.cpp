@@ -141,6 +141,7 @@ size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Place&
     if (ir::is_plain_access(values_.inst(cur()).op) && (access.aux & ir::kMemRelease) == 0 &&
         !access.is_unprivileged())
         args.flag = with_victim(temp);
+    args.reg[kTagRegister] = with_tags(temp);
     const size_t cold = miss_if(kNe, addr.base, args);
     load_addend(rax, access.is_unprivileged());
     if (ctx_.buffer.spectre()) mask_addend(addr.base);
@@ -315,7 +316,9 @@ void MemoryEmitter::emit_auth_pointer(const Inst& i) {
 // ---- The slow path
 
 void MemoryEmitter::cold_memory(const ColdArgs& args) {
+    const TagsDiffer differ = try_checked(args, rax, tagged(args));
     try_victim(args, rax, describe_access(values_.inst(args.inst)).writes());
+    land(differ);
     slow_memory(args);
     jump_back(args);
 }

@@ -79,6 +79,8 @@ bool uses_n(Lanes op) {
         case Lanes::FAbs:
         case Lanes::Load:
         case Lanes::LoadSigned:
+        case Lanes::LoadReplicated:
+        case Lanes::LoadReplicatedSigned:
         case Lanes::Store: return false;
         default: return true;
     }
@@ -527,6 +529,7 @@ void ScalableEmitter::emit_access(const Inst& i) {
             const jit::MemoryAccess plain{writes ? jit::MemoryKind::StoreV : jit::MemoryKind::LoadV, 0};
             compare_tag(plain, {addr}, temp, 0, static_cast<int>(s_.memory_bytes()) - 1, writes);
             args.flag = with_victim(temp);
+            args.reg[kTagRegister] = with_tags(temp);
             cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&ScalableEmitter::cold_access>);
             load_addend(rax, false);
         }
@@ -563,6 +566,16 @@ void ScalableEmitter::access(const Xbyak::RegExp& where) {
     }
     const Xmm to = masked ? v | mask_ | T_z : v;
     const Address from = ptr[where];
+    if (ir::is_replicated(s_.op)) {
+        // Whether an element is active or not: the page may be read.
+        as_.load_sized(rax, where, s_.memory_size, s_.op == Lanes::LoadReplicatedSigned, Type::I64);
+        switch (s_.size) {
+            case 0: return as_.vpbroadcastb(to, al);
+            case 1: return as_.vpbroadcastw(to, ax);
+            case 2: return as_.vpbroadcastd(to, eax);
+            default: return as_.vpbroadcastq(to, rax);
+        }
+    }
     const bool is_signed = s_.op == Lanes::LoadSigned;
     switch (s_.size << 2 | s_.memory_size) {
         case 0 << 2 | 0: return as_.vmovdqu8(to, from);
@@ -581,7 +594,12 @@ void ScalableEmitter::access(const Xbyak::RegExp& where) {
 void ScalableEmitter::cold_access(const ColdArgs& args) {
     const Inst& i = values_.inst(args.inst);
     const auto point = static_cast<size_t>(args.imm);
-    try_victim(args, rax, ir::Scalable::unpack(i.imm).op == Lanes::Store);
+    const ir::Scalable s = ir::Scalable::unpack(i.imm);
+    const bool writes = s.op == Lanes::Store;
+    const TagsDiffer differ =
+        try_checked(args, rax, {.from = Reg64(args.reg[0]), .bytes = s.memory_bytes(), .write = writes});
+    try_victim(args, rax, writes);
+    land(differ);
     ctx_.faults.mark_slow_path(point, as_.here());
     ctx_.slots.write_back_snapshot(args.first, args.count);
     call_runtime(i, ctx_.faults.insn_offset(point));

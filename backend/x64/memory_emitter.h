@@ -35,6 +35,28 @@ class MemoryEmitter : public Emitter {
     void emit_store_vector(const Inst& i);
 
   protected:
+    // ---- emit_tag_check.cpp
+    /// What check_tags() compares: bytes from a guest address on.
+    struct Tagged {
+        Xbyak::RegExp from;
+        unsigned bytes;       ///< 256 at most
+        bool write;           ///< which of the entry's tags
+        bool checked = true;  ///< false: the page may be a checked one, but the allocation tags do not matter
+        bool unprivileged = false;
+        int alignment = 1;  ///< what `from` is any address in
+    };
+    struct TagsDiffer {
+        Jump page, tags;
+    };
+    /// Behind a miss: see the file.
+    TagsDiffer check_tags(const Reg64& temp, const Tagged& what);
+    void land(const TagsDiffer& differ);
+    bool checks_tags() const;
+    const uint8_t* behind_check(const ColdArgs& args) const;
+    TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend, const Tagged& what);
+    Tagged tagged(const ColdArgs& args) const;
+    Tagged tagged_group(const ColdArgs& args) const;
+
     /// Where an access is, as a guest address.
     struct Place {
         Reg64 base;
@@ -56,6 +78,8 @@ class MemoryEmitter : public Emitter {
     void load_addend(const Reg64& addend, bool unprivileged);
     void mask_addend(const Reg64& addr);
     uint16_t with_victim(const Reg64& tag) const;
+    static constexpr unsigned kTagRegister = 5;  ///< ColdArgs::reg
+    uint8_t with_tags(const Reg64& tag) const;
     void try_victim(const ColdArgs& args, const Reg64& addend, bool write);
     /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the

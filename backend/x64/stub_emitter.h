@@ -20,6 +20,9 @@ class StubEmitter : public Emitter {
     /// Everything in jit::SharedStubs, behind the constants at the start of the buffer.
     jit::SharedStubs emit_stubs();
 
+    // ---- emit_tag_check.cpp
+    const uint8_t* emit_tag_check(const Reg64& address, bool unprivileged);
+
   private:
     const uint8_t* emit_victim(const Reg64& tag, bool write);
 };

@@ -81,12 +81,17 @@ enum class Lanes : uint8_t {
     // ScalableAccess: elements one behind the other from s on, of 8 << Scalable::memory_size bits in memory. Inactive ones are not
     // accessed, and are 0 when loaded.
     Load,
-    LoadSigned,  ///< extended to the element
+    LoadSigned,      ///< extended to the element
+    LoadReplicated,  ///< one element of memory, at s, for all that are active
+    LoadReplicatedSigned,
     Store,
     Count,
 };
 constexpr bool is_compare(Lanes op) { return op >= Lanes::CmpEq && op <= Lanes::FCmpLe; }
 constexpr bool is_access(Lanes op) { return op >= Lanes::Load && op < Lanes::Count; }
+constexpr bool is_replicated(Lanes op) {
+    return op == Lanes::LoadReplicated || op == Lanes::LoadReplicatedSigned;
+}
 
 /// Elements that the predicate does not name.
 enum class Inactive : uint8_t {
@@ -110,7 +115,7 @@ struct Scalable {
     constexpr unsigned bytes() const { return 16u << length; }
     constexpr unsigned elements() const { return bytes() >> size; }
     /// Bytes that an access spans.
-    constexpr unsigned memory_bytes() const { return elements() << memory_size; }
+    constexpr unsigned memory_bytes() const { return (is_replicated(op) ? 1 : elements()) << memory_size; }
 
     constexpr uint64_t pack() const {
         return uint64_t{static_cast<uint8_t>(op)} | uint64_t{static_cast<uint8_t>(inactive)} << 8 |

@@ -310,6 +310,48 @@ static void loops(u64 va) {
     set_mode(0, 0);
 }
 
+// Objects of 80 bytes with tags of their own, in pages that share an entry of a soft TLB; two granules of each are looked at together, and
+// one by itself. One object's middle granule, or what is behind it, gets another tag for a while.
+#define FAR_AWAY (1ul << 26)
+static u64 visit(u64 va, u64 rounds) {
+    u64 total = 0;
+    for (u64 round = 0; round < rounds; ++round)
+        for (u64 i = 0; i < 48; ++i) {
+            const u64 object = tagged(va + i / 2 * 80 + (i & 1) * FAR_AWAY, i / 2);
+            volatile u64* const p = (volatile u64*)object;
+            total = total * 3 + p[0] + p[3];
+            p[0] = i;
+            if ((i & 3) == 0) total += *(volatile u8*)(object + 79);
+        }
+    return total;
+}
+static void objects(u64 va) {
+    say("objects\n");
+    map(va + FAR_AWAY, new_page(), 3, (KERNEL_DATA | TAGGED));
+    tlbi(vmalle1);
+    for (u64 i = 0; i < 48; ++i) {
+        const u64 object = va + i / 2 * 80 + (i & 1) * FAR_AWAY;
+        for (u64 k = 0; k < 80; k += 8) *(volatile u64*)(object + k) = i * k;
+        tag_range(object, 80, i / 2 & 15);
+    }
+    for (unsigned mode = 1; mode < 4; ++mode) {
+        set_mode(mode, 0);
+        for (unsigned i = 0; i < 80; i += 16) {
+            expect();
+            const u64 total = visit(va, 50);
+            say("  %x: %d faults\n", total, this_cpu()->count);
+            const u64 wrong = va + 6 * 80 + i;
+            tag_range(wrong, 16, 12);
+            expect();
+            visit(va, 3);
+            say("  granule %d: %d faults\n", i / 16, this_cpu()->count);
+            tag_range(wrong, 16, 6);
+        }
+        faults_so_far();
+    }
+    set_mode(0, 0);
+}
+
 // A page changes between Tagged and not.
 static void attributes(u64 va) {
     say("attributes\n");
@@ -348,6 +390,8 @@ void test_main(void) {
     user();
     loops(LOW);
     loops(HIGH);
+    objects(LOW);
+    objects(HIGH);
     attributes(LOW);
     say("done\n");
 }

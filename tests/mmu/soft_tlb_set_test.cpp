@@ -200,6 +200,35 @@ TEST_F(Views, TagsAreIgnoredByInvalidation) {
     EXPECT_FALSE(reads(k, 0x12ff'0000'0000'2000));
 }
 
+// Of allocation tags: no access hits, whatever the address's own tag is, and an invalidation finds it.
+TEST_F(Views, CheckedPagesServeEveryTagAndNoHit) {
+    for (SoftTlb* v : {user(1), kernel(false, 0)}) {
+        const uint64_t plain = v == user(1) ? 0x40'1000 : kTop | 0x40'1000;
+        const uint64_t tagged = plain ^ 0xa500'0000'0000'0000;
+        const uint64_t reach = plain ^ kTlbEntries * kPageSize;
+        const auto fill_checked = [&](uint64_t va) {
+            ASSERT_TRUE(tlbs.fill(v, {.va = va + 8, .host = ram + 8, .readable = true, .checked = true}));
+            const TlbEntry& e = v->entries[mmu::tlb_index(va)];
+            EXPECT_EQ(e.read_tag, checked_tag(plain));
+            EXPECT_EQ(e.write_tag, TlbEntry::kInvalidTag);
+            EXPECT_EQ(e.addend + without_address_tag(va), reinterpret_cast<uint64_t>(ram));
+            EXPECT_FALSE(reads(v, plain) || reads(v, tagged));
+        };
+        fill_checked(plain);
+        fill_checked(tagged);
+        // It makes way as others do, and comes back without being an answer.
+        fill(v, reach, true);
+        EXPECT_EQ(tlbs.victim_hit(v, tagged, true), nullptr) << "read only";
+        EXPECT_TRUE(reads(v, reach));
+        EXPECT_EQ(tlbs.victim_hit(v, tagged, false), nullptr);
+        EXPECT_EQ(v->entries[mmu::tlb_index(plain)].read_tag, checked_tag(plain));
+        tlbs.apply({Kind::VaAllAsids, 1, 1, tagged});
+        EXPECT_EQ(v->entries[mmu::tlb_index(plain)].read_tag, TlbEntry::kInvalidTag);
+        EXPECT_EQ(tlbs.victim_hit(v, plain, false), nullptr);
+        EXPECT_EQ(v->entries[mmu::tlb_index(plain)].read_tag, TlbEntry::kInvalidTag);
+    }
+}
+
 TEST_F(Views, AnyAddressOfABlockDropsAllItsPages) {
     for (const unsigned bits : {21u, 30u}) {
         const uint64_t base = uint64_t{5} << 30, size = uint64_t{1} << bits;

@@ -59,8 +59,8 @@ MUTATIONS = (
     Mutation(
         "soft-tlb-permission", "a page that may only be read is written to",
         "mmu/soft_tlb_set.cpp",
-        ".write_tag = m.writable ? page : TlbEntry::kInvalidTag,",
-        ".write_tag = page,",
+        ".write_tag = m.writable ? tag : TlbEntry::kInvalidTag,",
+        ".write_tag = tag,",
         ("arclight", "baremetal_guests"), r"^baremetal\.mmu\.gic3$"),
     Mutation(
         "exclusive-monitor", "a store-exclusive succeeds without a load-exclusive of its address",
@@ -153,4 +153,10 @@ MUTATIONS = (
         "if (napping_.load() == 0) return;",
         "",
         ("arclight", "arclight_static", "kvm_guests"), r"^kvm\.exit_budget$", limit=400),
+    Mutation(
+        "tag-compare", "an access with a wrong allocation tag is made, and no program learns of it",
+        "backend/x64/emit_tag_check.cpp",
+        "as_.cmp(byte[first + last], address.cvt8());",
+        "as_.cmp(address.cvt8(), address.cvt8());",
+        ("backend_tests",), r"^TagCheckTest\."),
 )

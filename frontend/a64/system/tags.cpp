@@ -42,11 +42,15 @@ bool tag_access_enabled(const Cpu& cpu, bool privileged) {
     return (cpu.translation.sctlr & (privileged ? kSctlrAta : kSctlrAta0)) != 0;
 }
 
-TagCheck tag_check(const Cpu& cpu, uint64_t va, bool privileged, bool reads) {
+bool has_tag_checks(const Cpu& cpu, uint64_t va) {
     const auto& half = cpu.translation.half[va >> 55 & 1];
-    if (!half.tbi || cpu.state.tco != 0 || !tag_access_enabled(cpu, privileged)) return TagCheck::None;
     const uint64_t own = va >> 55 & 31;  // tag and bit 55
-    if (half.tcma && (own == 0 || own == 31)) return TagCheck::None;
+    return half.tbi && !(half.tcma && (own == 0 || own == 31));
+}
+
+TagCheck tag_check(const Cpu& cpu, uint64_t va, bool privileged, bool reads) {
+    if (cpu.state.tco != 0 || !tag_access_enabled(cpu, privileged) || !has_tag_checks(cpu, va))
+        return TagCheck::None;
     switch (cpu.translation.sctlr >> (privileged ? kTcfShift : kTcf0Shift) & 3) {
         case 0: return TagCheck::None;
         case 1: return TagCheck::Synchronous;

@@ -31,6 +31,8 @@ bool tag_access_enabled(const Cpu& cpu, bool privileged);
 enum class TagCheck : uint8_t { None, Synchronous, Asynchronous };
 /// What a wrong tag would mean to an access of Tagged memory (AccessIsTagChecked, EffectiveTCF). `reads`: atomics do, too.
 TagCheck tag_check(const Cpu& cpu, uint64_t va, bool privileged, bool reads);
+/// Whether accesses to Tagged memory by this address may be checked, as far as TCR_EL1 decides it (TBI, TCMA).
+bool has_tag_checks(const Cpu& cpu, uint64_t va);
 /// Whether some access of the current tables may be checked at EL1: only TCO, which changes all the time, is not looked at.
 bool tags_checked_at_el1(const Cpu& cpu);
 /// An asynchronous fault: TFSR_EL1 or TFSRE0_EL1.

@@ -265,6 +265,9 @@ bool emit_contiguous(TranslationContext& t, const Operation& o) {
             if (o.variant != scalable::kNormal) return false;
             elements(o.s != 0 ? Lanes::LoadSigned : Lanes::Load);
             break;
+        case Scalable::LoadReplicated:
+            elements(o.s != 0 ? Lanes::LoadReplicatedSigned : Lanes::LoadReplicated);
+            break;
         case Scalable::StoreContiguous: elements(Lanes::Store); break;
         // LDNT1 and STNT1 are among them.
         case Scalable::LoadStructures:
@@ -283,6 +286,8 @@ bool emit_contiguous(TranslationContext& t, const Operation& o) {
     Ref address = base;
     if (s.inactive == Inactive::None) {
         offset = (static_cast<int64_t>(o.imm ^ 256) - 256) * s.bytes();
+    } else if (o.kind == Scalable::LoadReplicated) {
+        offset = static_cast<int64_t>(o.imm) << o.k;
     } else if (o.x == 0) {
         offset = (static_cast<int64_t>(o.imm ^ 8) - 8) * s.memory_bytes();
     } else {

@@ -19,6 +19,7 @@
 #include "guestos/machine/board/register_home.h"
 #include "guestos/prepare/engine_modules.h"
 #include "host/memory_fault.h"
+#include "jit/tag_checks.h"
 
 namespace arclight::guestos {
 
@@ -198,6 +199,7 @@ void Machine::make_engine() {
                            .trace_ir = options_.trace.ir,
                            .trace_host = options_.trace.host,
                            .trace_file = trace_file_.get()});
+    if (features_.has(frontend::a64::Feature::Mte)) jit::enable_tag_checks(engine_->code());
     // A slow path may wait for the other CPUs, and answers them meanwhile.
     if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
@@ -296,6 +298,9 @@ Result<void> Machine::make_semihosting(devices::CharBackend& console) {
 }
 
 void Machine::make_cpus() {
+    // A virtual machine has RAM, but not what it has not been told of.
+    const bool reach_tags = tags_ != nullptr && !accelerator_->in_virtual_machine();
+    const uint64_t tag_bias = reach_tags ? tags_->bias(ram_->host()) : 0;
     for (unsigned i = 0; i < options_.cpus; ++i)
         cpus_->add({.engine = *engine_,
                     .accelerator = *accelerator_,
@@ -314,7 +319,8 @@ void Machine::make_cpus() {
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_,
                     .semihosting = semihosting_.get(),
-                    .debug = debugger_.get()},
+                    .debug = debugger_.get(),
+                    .tag_bias = tag_bias},
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,

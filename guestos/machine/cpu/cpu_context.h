@@ -47,6 +47,7 @@ struct CpuContext {
     ContextidrTracker* contextidr_tracker = nullptr;
     SemihostingPort* semihosting = nullptr;  ///< HLT
     DebugPoints* debug = nullptr;            ///< of a debugger beside the machine
+    uint64_t tag_bias = 0;  ///< mmu::TagMemory::bias(), if translated code may read tags; else 0
 };
 
 struct VcpuOptions {

@@ -40,11 +40,14 @@ unsigned step_log2(uint64_t a, uint64_t b, uint64_t left) {
 }
 }  // namespace
 
-/// Where the soft TLB has va for reading or writing, or null.
-uint8_t* MemoryPath::cached(uint64_t va, bool write, bool unprivileged) const {
+/// Where the soft TLB has va for reading or writing, or null. So many bytes are in its page; with allocation tags that differ, null too.
+uint8_t* MemoryPath::cached(uint64_t va, uint64_t bytes, bool write, bool unprivileged) const {
     const mmu::SoftTlb& tlb = unprivileged ? *state_.user_tlb : *state_.tlb;
     const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(va)];
     const uint64_t tag = write ? e.write_tag : e.read_tag;
+    if (tag == mmu::checked_tag(va) && tags_match(e.pa | (va & ~mmu::kPageMask), bytes, a64::tag_of(va)))
+        return reinterpret_cast<uint8_t*>((e.addend + mmu::without_address_tag(va)) &
+                                          mmu::mask_if_equal(tag, mmu::checked_tag(va)));
     if (tag != (va & mmu::kPageMask)) return nullptr;
     return reinterpret_cast<uint8_t*>((e.addend + va) & mmu::mask_if_equal(tag, va & mmu::kPageMask));
 }
@@ -98,8 +101,8 @@ void MemoryPath::block_operation(const BlockOperation& op) {
         uint64_t n = in_page(at, left, forward);
         if (!set) n = in_page(from_at, n, forward);
         const uint64_t start = forward ? at : at - n, from_start = forward ? from_at : from_at - n;
-        uint8_t* const host = cached(start, true, as_el0[1]);
-        const uint8_t* const from = set ? host : cached(from_start, false, as_el0[0]);
+        uint8_t* const host = cached(start, n, true, as_el0[1]);
+        const uint8_t* const from = set ? host : cached(from_start, n, false, as_el0[0]);
         bool done = false;
         if (host != nullptr && from != nullptr)
             done = host::touch([&] {

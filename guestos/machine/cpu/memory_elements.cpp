@@ -30,7 +30,7 @@ uint8_t* MemoryPath::cached_element(uint64_t va, unsigned size, bool write) cons
     if ((va & beyond) != 0 && ((state_.translation_flags & a64::translation_flag::kAlignCheck) != 0 ||
                                ((va ^ (va + beyond)) & mmu::kPageMask) != 0))
         return nullptr;
-    return cached(va, write, false);
+    return cached(va, beyond + 1, write, false);
 }
 
 MemoryPath::Outcome MemoryPath::element(MemoryKind kind, uint64_t va, unsigned size) {

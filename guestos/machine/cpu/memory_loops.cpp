@@ -133,7 +133,7 @@ void MemoryPath::run_loop(const MemoryLoop& loop) {
         while (bytes != 0 && !found.full()) {
             const uint64_t n = std::min(page_room(at, !loop.down), bytes);
             const uint64_t start = loop.down ? at - n : at;
-            uint8_t* const host = cached(start, write, as_el0);
+            uint8_t* const host = cached(start, n, write, as_el0);
             if (host == nullptr) break;
             found.add(host, n);
             at = loop.down ? start : at + n;

@@ -186,7 +186,9 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     } else if (uint8_t* host = tlbs_.victim_hit(unprivileged ? state_.user_tlb : state_.tlb, va, write)) {
         ++stats_.tlb_recalls;
         return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write && !rmw);
-    } else if (const TaggedPage* page = tagged_page(va, write, unprivileged); page != nullptr) {
+    } else if (const TaggedPage* page = tagged_page(va, write, unprivileged);
+               page != nullptr &&
+               (tlbs_.tag_bias() == 0 || checked_entry(va, write, unprivileged) != nullptr)) {
         if (const auto wrong = check_tags(access, va, bytes, page->pa + (va & ~kPageMask))) return *wrong;
         note_checked(access, host_pc);
         uint8_t* const host = page->host + (va & ~kPageMask);
@@ -324,7 +326,10 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
     if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
         return false;
     ++stats_.tlb_fills;
-    const bool large = large_page(walk, va), checked = tags_are_checked(walk, privileged);
+    const bool large = large_page(walk, va), checked = tags_are_checked(walk, va, privileged);
+    // Translated code finds tags by the address that it accesses.
+    const bool in_place =
+        tlbs_.tag_bias() != 0 && out.host == cpu_.memory.host_base() + (walk.pa - cpu_.memory.base());
     out.tagged = walk.tagged;
     if (walk.tagged) remember_tagged(tlb, va, walk, out, privileged);
     if (!write || !pager_.is_table(walk.pa)) count_missing(tlb, va, write);
@@ -343,10 +348,11 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
                      mmu::may_cache_writable(out.flags, write),
          .non_global = walk.non_global,
          // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
-         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) && !checked &&
-                      (!host::memory_was_lost() || is_there(out.host)),
+         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
+                      (!checked || in_place) && (!host::memory_was_lost() || is_there(out.host)),
          .intercepted = out.flags != 0,
-         .large = large});
+         .large = large,
+         .checked = checked});
     if (!core_.has_fastmem()) return true;
     if (direct) {
         if (around) add_range(tlb, here + kPageSize, before + kAheadBytes, privileged);
@@ -365,7 +371,7 @@ bool MemoryPath::known_mapping(uint64_t va, bool privileged, bool pan, mmu::Soft
     mmu::WalkResult walk;
     if (!pager_.walk_known(va, {.privileged = privileged, .pan = pan, .update = false}, walk)) return false;
     if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0 ||
-        tags_are_checked(walk, privileged))
+        tags_are_checked(walk, va, privileged))
         return false;
     mapping = {.va = va,
                .pa = walk.pa,

@@ -110,7 +110,7 @@ class MemoryPath : public frontend::a64::scalable::Memory {
         bool device_memory = false;
         bool tagged = false;  ///< it has allocation tags
     };
-    /// A tagged page, so that the next access to it need not walk: soft TLBs have none that is checked.
+    /// A tagged page, so that the next access to it need not walk.
     struct TaggedPage {
         uint64_t va = 1, pa = 0;
         const mmu::SoftTlb* tlb = nullptr;
@@ -133,7 +133,7 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     uint8_t* cached_element(uint64_t va, unsigned size, bool write) const;
     Outcome element(jit::MemoryKind kind, uint64_t va, unsigned size);
-    uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;
+    uint8_t* cached(uint64_t va, uint64_t bytes, bool write, bool unprivileged) const;
     bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
                     uint64_t value);
     void raise(const Outcome& outcome, uint64_t pc);
@@ -152,7 +152,9 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
 
     // ---- Allocation tags: memory_path_tags.cpp
-    bool tags_are_checked(const mmu::WalkResult& walk, bool privileged) const;
+    bool tags_are_checked(const mmu::WalkResult& walk, uint64_t va, bool privileged) const;
+    const mmu::TlbEntry* checked_entry(uint64_t va, bool write, bool unprivileged) const;
+    bool tags_match(uint64_t pa, uint64_t bytes, unsigned tag) const;
     std::optional<Outcome> check_tags(const jit::MemoryAccess& access, uint64_t va, unsigned bytes,
                                       uint64_t pa);
     void note_checked(const jit::MemoryAccess& access, const void* host_pc);

@@ -1,6 +1,8 @@
-// Allocation tags (FEAT_MTE). No soft TLB, and so no fastmem, has a page whose accesses may be checked: each comes here, where the
-// tag is compared after the translation. Of EL0 these are all tagged pages, of EL1 those while SCTLR_EL1.TCF asks for checks;
-// PSTATE.TCO, which changes often, decides here.
+// Allocation tags (FEAT_MTE). Pages whose accesses may be checked are in soft TLBs under a mark (mmu::kCheckedMark), where translated code
+// reaches tags, and in no fastmem: accesses whose tags translated code has not found to be right come here. Of EL0 these are all tagged
+// pages, of EL1 those while SCTLR_EL1.TCF asks for checks; PSTATE.TCO, which changes often, decides here.
+#include <cstring>
+
 #include "guestos/machine/cpu/memory_path.h"
 #include "mmu/bits.h"
 
@@ -17,8 +19,22 @@ constexpr uint8_t kFscTagCheck = 0b010001;
 constexpr uint64_t granule_of(uint64_t address) { return address & ~(kTagGranule - 1); }
 }  // namespace
 
-bool MemoryPath::tags_are_checked(const mmu::WalkResult& walk, bool privileged) const {
-    return walk.tagged && (!privileged || a64::tags_checked_at_el1(cpu_));
+bool MemoryPath::tags_are_checked(const mmu::WalkResult& walk, uint64_t va, bool privileged) const {
+    return walk.tagged && (!privileged || a64::tags_checked_at_el1(cpu_)) && a64::has_tag_checks(cpu_, va);
+}
+
+/// The soft TLB's, of a checked page for reading or writing, or null.
+const mmu::TlbEntry* MemoryPath::checked_entry(uint64_t va, bool write, bool unprivileged) const {
+    const mmu::SoftTlb& tlb = unprivileged ? *state_.user_tlb : *state_.tlb;
+    const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(va)];
+    return (write ? e.write_tag : e.read_tag) == mmu::checked_tag(va) ? &e : nullptr;
+}
+
+/// Whether all granules of these bytes, which are in one page, have the tag.
+bool MemoryPath::tags_match(uint64_t pa, uint64_t bytes, unsigned tag) const {
+    for (uint64_t at = granule_of(pa); at < pa + bytes; at += kTagGranule)
+        if (cpu_.memory.tag(at) != tag) return false;
+    return true;
 }
 
 /// Of `bytes` at `va`, in one tagged page. Nothing: go on.
@@ -115,7 +131,8 @@ void MemoryPath::store_tags(uint64_t va, uint64_t tag, const a64::TagStore& what
     if (split && !translate_tags(last, last, kTagGranule, true, targets[1])) return;
     if (what.block && targets[0].device_memory)
         return raise(data_abort(given, mmu::kFscAlignment, true), core_.helper_pc());
-    if (what.zero) {
+    const bool known = !split && tagged_page(va, true, false) != nullptr;
+    if (what.zero && !(known && host::touch([&] { std::memset(targets[0].host, 0, bytes); }))) {
         constexpr unsigned kGranuleLog2 = mmu::kTagGranuleBits;
         const MemoryAccess zero{.kind = MemoryKind::StoreV, .aux = kGranuleLog2 | jit::ir::kMemUnchecked};
         for (uint64_t at = va; at <= last; at += kTagGranule) {

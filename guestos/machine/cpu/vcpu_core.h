@@ -59,7 +59,9 @@ struct VcpuCore {
                .identity = context.identity,
                .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
-          work(state.interrupt, performer) {}
+          work(state.interrupt, performer) {
+        tlbs.set_tag_bias(context.tag_bias);
+    }
 
     /// In a helper: the address of the instruction that called it.
     uint64_t helper_pc() const { return state.page_base + state.insn_offset; }

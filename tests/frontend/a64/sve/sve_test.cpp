@@ -297,6 +297,9 @@ TEST(Sve, LoopsCallNothing) {
         0x2550'c460,  // ptest p1, p3.b
         0x04a1'4008,  // index z8.s, #0, #1
         0x05a0'38a9,  // mov z9.s, w5
+        0x8542'c80a,  // ld1rw {z10.s}, p2/z, [x0, #8]
+        0x85c3'880b,  // ld1rsb {z11.d}, p2/z, [x0, #3]
+        0x85c2'e40c,  // ld1rd {z12.d}, p1/z, [x0, #16]
         0xe545'4802,  // st1w {z2.s}, p2, [x0, x5, lsl #2]
         0xe4c0'e806,  // st1h {z6.s}, p2, [x0]
         0xe580'4000,  // str z0, [x0]
