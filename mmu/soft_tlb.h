@@ -80,13 +80,16 @@ struct alignas(64) SoftTlb {
     /// Likewise of indirect branches by the second lines of the jump cache.
     int32_t second_jump_uses = kVictimUses;
     const VictimTlb* victims = &kNoVictims;
-    uint64_t reserved = 0;
+    /// Likewise of direct branches to other pages, which are not linked for this soft TLB, by the jump cache. Then the next one is
+    /// linked for it.
+    int32_t cross_page_uses = kCrossPageUses;
+    uint32_t reserved = 0;
     TlbEntry entries[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheLines];
     /// By guest slot: host address minus guest virtual address, or a poison value.
     uint64_t fastmem_offset[kFastmemSlots];
 
-    static constexpr int32_t kVictimUses = 64;
+    static constexpr int32_t kVictimUses = 64, kCrossPageUses = 16384;
 };
 
 }  // namespace arclight::mmu

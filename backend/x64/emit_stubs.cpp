@@ -290,11 +290,14 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.and_(edx, static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry)));
     as_.cmp(rcx, qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     const Jump miss = as_.jump_if(kNe, true);
+    as_.sub(dword[r14 + static_cast<int>(offsetof(mmu::SoftTlb, cross_page_uses))], 1);
+    const Jump often = as_.jump_if(kS, true);
     as_.jump_indirect(qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 
     t.lookup_direct = as_.here();
     as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
     as_.land(miss);
+    as_.land(often);
     as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
     as_.mov(esi, eax);
     const auto look_up = [&](unsigned entry) {

@@ -69,6 +69,7 @@ TranslationBlock* BlockCache::adopt(std::unique_ptr<TranslationBlock> owned) {
 void BlockCache::note_link(TranslationBlock& from, unsigned exit, TranslationBlock& to) {
     if (from.linked[exit] == &to) return;
     from.linked[exit] = &to;
+    if (from.code.exits[exit].cross_page) linked_across_.set(from.first_link_slot + exit);
     // Entries of exits that lead elsewhere by now, or that are there twice, go before it grows.
     if (to.incoming.size() == to.incoming.capacity()) {
         std::ranges::sort(to.incoming);
@@ -122,6 +123,7 @@ void BlockCache::retire(TranslationBlock& block) {
         if (!find_link_slot(number, s) || s.block->linked[s.exit] != &block) continue;
         unlink(code_, s.block->code.exits[s.exit]);
         s.block->linked[s.exit] = nullptr;
+        linked_across_.reset(number);
     }
     block.incoming.clear();
     if (on_retire) on_retire(block);
@@ -157,6 +159,7 @@ unsigned BlockCache::invalidate_all() {
 
 void BlockCache::clear() {
     table_.clear();
+    linked_across_.clear();
     std::fill(page_head_.begin(), page_head_.end(), nullptr);
     for (uint64_t& l : lines_) std::atomic_ref(l).store(0);
     link_slot_owner_.clear();

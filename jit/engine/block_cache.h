@@ -14,6 +14,7 @@
 
 #include "jit/block_image.h"
 #include "jit/engine/block_table.h"
+#include "jit/engine/linked_exits.h"
 #include "jit/host_code.h"
 #include "jit/ir/memory_loop.h"
 #include "mmu/guest_memory.h"
@@ -135,6 +136,8 @@ class BlockCache {
         TranslationBlock* block;
         unsigned exit;
     };
+    /// Whether this link slot is of an exit to another page that is linked, for one soft TLB or another. Any thread.
+    bool is_linked_across(uint32_t number) const { return linked_across_.test(number); }
     /// False for a link slot of a block that was freed, or that is not of this generation of blocks.
     bool find_link_slot(uint32_t number, BlockExit& out) const;
 
@@ -175,6 +178,7 @@ class BlockCache {
     CodeBuffer& code_;
     const mmu::GuestMemory memory_;
     BlockTable table_;
+    LinkedExits linked_across_;
     uint64_t described_bytes_ = 0;
     std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
     std::vector<TranslationBlock*> link_slot_owner_;         // null: freed

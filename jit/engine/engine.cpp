@@ -275,7 +275,6 @@ Engine::Linked Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, u
     }
     if (exit.split && superblocks_.is_split_often(*s.block, s.exit)) return result;
     const TranslationBlock* linked = s.block->linked[s.exit];
-    result.shared = linked != nullptr && exit.cross_page && options_.concurrent;
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block.
     if (linked != nullptr && linked != target && options_.concurrent) return result;

@@ -85,14 +85,15 @@ class Engine {
             block->indirect.store(true, std::memory_order_relaxed);
         return block->code.entry;
     }
+    /// Whether this exit, to another page, is linked, for this soft TLB or another. Any thread.
+    bool is_linked_across(uint32_t link_slot) const { return cache_.is_linked_across(link_slot); }
     struct Linked {
         const void* code =
             nullptr;  ///< as of entry(); null also where the CPU is to leave translated code: ask entry() then
         bool spins = false;  ///< nothing was linked: the exit leads a loop back that waits for another CPU
-        /// Another CPU's soft TLB has the exit too, which only one can be linked for: the caller's jump cache should have the code.
-        bool shared = false;
     };
-    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's.
+    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. An exit to another page is
+    /// linked for one soft TLB: others find their way in their jump caches, or link it anew.
     Linked entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
                           const GuestState* state = nullptr);
 

@@ -143,6 +143,14 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     run(a);
     EXPECT_EQ(s_.x[0], 10103u);
     EXPECT_EQ(s_.pc, kPage + 0x1018);
+    // Now and then it asks, too, so as to be linked for this one.
+    h_.other_view->cross_page_uses = 1;
+    for (const uint64_t pc : {kPage + 0x1018, kPage + 0x1010}) {
+        run(a);
+        EXPECT_EQ(s_.pc, pc);
+    }
+    EXPECT_LT(h_.other_view->cross_page_uses, 0);
+    s_.x[0] = 10103;
     // A changed epoch asks too.
     s_.tlb = h_.tlb.get();
     ++h_.tlb->epoch;

@@ -174,10 +174,23 @@ const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
     }
     uint64_t pa;
     if (steps_through(pc) || !find(pc, pa) || (entry_of(pc).guarded && !cpu_.guarded_pages)) return nullptr;
-    const jit::Engine::Linked linked =
-        core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch, &state_);
+    jit::Engine& engine = core_.context.engine;
+    mmu::SoftTlb& tlb = *state_.tlb;
+    // Linked for another soft TLB, which may be another CPU's, it is left to that one: linking it costs as much as hundreds of
+    // look-ups in the jump cache. But where those become many, now and then one is linked for this one.
+    const bool often = tlb.cross_page_uses < 0;
+    if (often) tlb.cross_page_uses = mmu::SoftTlb::kCrossPageUses;
+    if (!often && engine.is_linked_across(link_slot) && remembers(pa)) {
+        if (const void* code = engine.known_entry(pa, flags_at(pc))) {
+            ++core_.stats.lookups_unlocked;
+            spinning_ = kNoSlot;
+            core_.tlbs.fill_jump(&tlb, pc, code);
+            return code;
+        }
+    }
+    const jit::Engine::Linked linked = engine.entry_and_link(pa, flags_at(pc), link_slot, tlb.epoch, &state_);
     spinning_ = linked.spins ? link_slot : kNoSlot;
-    if (linked.spins || (linked.shared && remembers(pa))) core_.tlbs.fill_jump(state_.tlb, pc, linked.code);
+    if (linked.spins) core_.tlbs.fill_jump(&tlb, pc, linked.code);
     return linked.code;
 }
 
