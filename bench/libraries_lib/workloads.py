@@ -7,6 +7,7 @@ class Workload:
     name: str
     library: str
     script: str
+    chooses: bool = False  # its answer depends on the features, under QEMU too: compared between emulators only
 
 
 PYTHON = "export OPENBLAS_NUM_THREADS=1 LD_LIBRARY_PATH=/usr/lib/aarch64-linux-gnu/openblas-pthread; python3 /w/numeric.py"
@@ -33,7 +34,7 @@ WORKLOADS = [
     Workload("libdeflate", "libdeflate", "libdeflate-gzip -6 -c /w/text > /tmp/gz; for k in 1 2 3; do libdeflate-gunzip -c -d < /tmp/gz | $B md5sum; done; $B md5sum < /tmp/gz"),
     Workload("isa-l", "isa-l", "for k in 1 2 3; do igzip -c /w/text > /tmp/gz; igzip -d -c /tmp/gz | $B md5sum; done; $B md5sum < /tmp/gz"),
     Workload("x265", "x265", f"{X265} --frames 12 -o /tmp/x265.hevc; $B md5sum < /tmp/x265.hevc"),
-    Workload("svt-av1", "svt-av1", "SvtAv1EncApp -i /w/clip.y4m --preset 10 -n 30 --lp 1 --progress 0 -b /tmp/svt.ivf > /dev/null 2>&1; $B md5sum < /tmp/svt.ivf"),
+    Workload("svt-av1", "svt-av1", "SvtAv1EncApp -i /w/clip.y4m --preset 10 -n 30 --lp 1 --progress 0 -b /tmp/svt.ivf > /dev/null 2>&1; $B md5sum < /tmp/svt.ivf", True),
     Workload("libaom", "libaom", "aomenc --rt --cpu-used=8 --threads=1 --limit=30 --ivf -q -o /tmp/aom.ivf /w/clip.y4m; $B md5sum < /tmp/aom.ivf"),
     Workload("dav1d", "dav1d", "[ -s /tmp/aom.ivf ] || aomenc --rt --cpu-used=8 --threads=1 --limit=30 --ivf -q -o /tmp/aom.ivf /w/clip.y4m; "
                                "for k in 1 2 3 4 5 6; do dav1d -q --threads 1 -i /tmp/aom.ivf --muxer md5 -o -; done"),
