@@ -80,7 +80,7 @@ struct alignas(64) SoftTlb {
     /// Likewise of indirect branches by the second lines of the jump cache.
     int32_t second_jump_uses = kVictimUses;
     const VictimTlb* victims = &kNoVictims;
-    uint64_t reserved = 0;
+    uint64_t tag_bias = 0;  ///< where allocation tags are: TagMemory::bias()
     TlbEntry entries[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheLines];
     /// By guest slot: host address minus guest virtual address, or a poison value.
