@@ -1,7 +1,6 @@
 // Pages in a soft TLB whose accesses are checked for allocation tags (FEAT_MTE).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "mmu/soft_tlb.h"
@@ -14,8 +13,5 @@ inline constexpr uint64_t kCheckedMark = uint64_t{1} << 11;
 inline constexpr unsigned kAddressTagShift = 56;
 constexpr uint64_t without_address_tag(uint64_t va) { return va & ((uint64_t{1} << kAddressTagShift) - 1); }
 constexpr uint64_t checked_tag(uint64_t va) { return (without_address_tag(va) & kPageMask) | kCheckedMark; }
-
-/// Where a soft TLB says where tags are (TagMemory::bias()).
-inline constexpr size_t kTagBias = offsetof(SoftTlb, reserved);
 
 }  // namespace arclight::mmu

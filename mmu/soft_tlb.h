@@ -73,17 +73,17 @@ struct alignas(64) SoftTlb {
     /// (backend/x64/emit_exits.cpp).
     uint32_t epoch = 0;
     /// With CodeBuffer::spectre(), an access on a wrong prediction is at the epoch: no secret, nor is this behind it.
-    uint32_t no_secret[9] = {};
+    uint32_t no_secret[8] = {};
+    /// How many more direct branches to other pages, which are not linked for this soft TLB, translated code may serve by the jump
+    /// cache. Then the next one is linked for it.
+    int32_t cross_page_uses = kCrossPageUses;
     /// How many more accesses translated code may serve by the victim TLB. Then the next one takes the slow path, which
     /// changes places: a page that is used more than the other in its entry does not stay a victim.
     int32_t victim_uses = kVictimUses;
     /// Likewise of indirect branches by the second lines of the jump cache.
     int32_t second_jump_uses = kVictimUses;
     const VictimTlb* victims = &kNoVictims;
-    /// Likewise of direct branches to other pages, which are not linked for this soft TLB, by the jump cache. Then the next one is
-    /// linked for it.
-    int32_t cross_page_uses = kCrossPageUses;
-    uint32_t reserved = 0;
+    uint64_t tag_bias = 0;  ///< where allocation tags are: TagMemory::bias()
     TlbEntry entries[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheLines];
     /// By guest slot: host address minus guest virtual address, or a poison value.

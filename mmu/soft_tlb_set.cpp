@@ -68,7 +68,7 @@ void SoftTlbSet::initialise(Slot& slot) {
     for (const uint64_t line : {uint64_t{0}, kJumpCacheEntries})
         slot.tlb->jump_cache[line] = JumpCacheEntry::empty(line);
     slot.tlb->victims = &kNoVictims;
-    slot.tlb->reserved = tag_bias_;
+    slot.tlb->tag_bias = tag_bias_;
     renew_epoch(slot);
     slot.initialised = true;
     if (fastmem_ == nullptr) return;
@@ -79,7 +79,7 @@ void SoftTlbSet::initialise(Slot& slot) {
 void SoftTlbSet::set_tag_bias(uint64_t bias) {
     tag_bias_ = bias;
     for (Slot& slot : slots_)
-        if (slot.initialised) slot.tlb->reserved = bias;
+        if (slot.initialised) slot.tlb->tag_bias = bias;
 }
 
 SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<size_t>(tlb - tlbs_)]; }

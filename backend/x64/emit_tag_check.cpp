@@ -74,7 +74,7 @@ const uint8_t* StubEmitter::emit_tag_check(const Reg64& address, bool unprivileg
     as_.shr(first, mmu::kTagGranuleBits);
     as_.shr(last, mmu::kTagGranuleBits);
     as_.sub(last, first);
-    as_.add(first, qword[r14 + static_cast<int>(mmu::kTagBias)]);
+    as_.add(first, qword[r14 + static_cast<int>(offsetof(mmu::SoftTlb, tag_bias))]);
     as_.shr(address, kAddressBits);
     as_.and_(address.cvt32(), 15);
     const uint8_t* next = as_.here();
@@ -91,8 +91,7 @@ const uint8_t* StubEmitter::emit_tag_check(const Reg64& address, bool unprivileg
 }
 
 /// rax = the offset of the entry that has another tag than `temp`, from r14 or, of an unprivileged access, from the entries. Goes on with
-/// rax = the addend where the page is a checked one and the allocation tags are right; jumps otherwise: with rax and `temp` as they were
-/// if the entry is no checked one (that of `page` is not), else clobbered.
+/// rax = the addend where the page is a checked one and the allocation tags are right, else jumps; both registers are clobbered then.
 MemoryEmitter::TagsDiffer MemoryEmitter::check_tags(const Reg64& temp, const Tagged& what) {
     const int tag = kEntry + static_cast<int>(what.write ? offsetof(mmu::TlbEntry, write_tag)
                                                          : offsetof(mmu::TlbEntry, read_tag));
@@ -143,8 +142,8 @@ const uint8_t* MemoryEmitter::behind_check(const ColdArgs& args) const {
     return access - point.access + point.fastmem_start;
 }
 
-/// Goes on behind the check, with the addend in `addend`, where `what` is in a checked page and the tags are right. Comes back with all as it
-/// was where the page is not a checked one; the jumps do not keep rax and the register of the tag.
+/// Goes on behind the check, with the addend in `addend`, where `what` is in a checked page and the tags are right. Comes back with all
+/// as it was where the entry is no checked one, and else jumps, with rax and the register of the tag clobbered.
 MemoryEmitter::TagsDiffer MemoryEmitter::try_checked(const ColdArgs& args, const Reg64& addend,
                                                      const Tagged& what) {
     if (args.reg[kTagRegister] == 0) return {};

@@ -20,7 +20,7 @@ class TagCheckTest : public ::testing::Test {
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 7 + (k >> 8));
         enable_tag_checks(h_.code);
         for (SoftTlb* tlb : {h_.tlb.get(), h_.other_view.get()})
-            tlb->reserved = reinterpret_cast<uint64_t>(tags_) -
+            tlb->tag_bias = reinterpret_cast<uint64_t>(tags_) -
                             (reinterpret_cast<uint64_t>(h_.memory.bytes) >> mmu::kTagGranuleBits);
         for (unsigned page = 0; page < Memory::kPages; ++page) check_page(*h_.tlb, page);
     }
