@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,12 +20,11 @@ class BlockTable {
     /// Any thread. Null: there is none; without the lock, also where the table is being rearranged.
     TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const {
         const uint32_t version = version_.load(std::memory_order_acquire);
-        const uint64_t wanted = key(pa, translation_flags);
-        uint64_t there = 0;
-        const Entry& entry = entry_of(*newest_.load(std::memory_order_acquire), wanted, there);
+        bool is_empty = false;
+        const Entry& entry =
+            entry_of(*newest_.load(std::memory_order_acquire), pa, translation_flags, is_empty);
         // What has been empty just now may be another block's by now.
-        TranslationBlock* const block =
-            there == wanted ? entry.block.load(std::memory_order_acquire) : nullptr;
+        TranslationBlock* const block = is_empty ? nullptr : entry.block.load(std::memory_order_acquire);
         std::atomic_thread_fence(std::memory_order_acquire);
         const bool steady = (version & 1) == 0 && version_.load(std::memory_order_relaxed) == version;
         return steady ? block : nullptr;
@@ -42,34 +40,36 @@ class BlockTable {
     void clear();
 
   private:
-    static constexpr unsigned kFlagsShift = 40;  ///< of a key's translation flags; the address is below
-    static constexpr uint64_t kEmpty = ~uint64_t{0};
+    static constexpr uint64_t kEmpty = ~uint64_t{0};  ///< no address
     static constexpr size_t kLeast = size_t{1} << 14;
     struct Entry {
-        std::atomic<uint64_t> key{kEmpty};
+        std::atomic<uint64_t> pa{kEmpty};
         std::atomic<TranslationBlock*> block{nullptr};
+        std::atomic<uint32_t> translation_flags{0};
+        /// Others see the flags before the address that they go with.
+        void set_key(uint64_t address, uint32_t flags) {
+            translation_flags.store(flags, std::memory_order_relaxed);
+            pa.store(address, std::memory_order_release);
+        }
     };
-    /// Open addressing; an entry that was removed keeps its key, without a block. Never full.
+    /// Open addressing; an entry that was removed keeps its address and flags, without a block. Never full.
     struct Table {
         explicit Table(size_t size) : mask(size - 1), entries(std::make_unique<Entry[]>(size)) {}
         const size_t mask;
         const std::unique_ptr<Entry[]> entries;
     };
 
-    static uint64_t key(uint64_t pa, uint32_t translation_flags) {
-        assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
-        return pa | uint64_t{translation_flags} << kFlagsShift;
-    }
-    static Entry& entry_of(const Table& table, uint64_t key, uint64_t& there);
+    static Entry& entry_of(const Table& table, uint64_t pa, uint32_t translation_flags, bool& is_empty);
     Table& newest() const { return *tables_.back(); }
     void rearrange();
     void grow();
+    void copy(const Table& from, Table& to);
 
     /// The last is in use. The others, half as big each, are kept for those that may still be looking into them.
     std::vector<std::unique_ptr<Table>> tables_;
     std::atomic<const Table*> newest_{nullptr};
     std::atomic<uint32_t> version_{0};  ///< odd while entries are moved
-    size_t used_ = 0, live_ = 0;        ///< entries with a key; with a block
+    size_t used_ = 0, live_ = 0;        ///< entries with an address; with a block
 };
 
 }  // namespace arclight::jit

@@ -22,7 +22,7 @@ TEST(BlockTableTest, FindsWhatAMapFinds) {
     std::map<std::pair<uint64_t, uint32_t>, TranslationBlock*> known;
     std::vector<TranslationBlock> blocks(30'000);
     for (int n = 0; n < 400'000; ++n) {
-        const std::pair key(random() % 20'000 * kStep, static_cast<uint32_t>(random() % 2));
+        const std::pair key(random() % 20'000 * kStep, static_cast<uint32_t>(random() % 2) << random() % 32);
         const auto there = known.find(key);
         ASSERT_EQ(table.find(key.first, key.second), there != known.end() ? there->second : nullptr);
         if (there != known.end() && random() % 2 == 0) {
