@@ -89,7 +89,7 @@ struct alignas(64) SoftTlb {
     /// By guest slot: host address minus guest virtual address, or a poison value.
     uint64_t fastmem_offset[kFastmemSlots];
 
-    static constexpr int32_t kVictimUses = 64, kCrossPageUses = 16384;
+    static constexpr int32_t kVictimUses = 64, kCrossPageUses = 1024;
 };
 
 }  // namespace arclight::mmu

@@ -44,6 +44,10 @@ struct Taking {
         for (const jit::LinkSlot& exit : block.exits) {
             write_word(copy_of(exit.jump), static_cast<uint32_t>(exit.stub - (exit.jump + 4)));
             if (exit.epoch != nullptr) write_word(copy_of(exit.epoch), jit::kUnlinkedEpoch);
+            if (exit.cross_page) {
+                const uint8_t* const field = exit.stub + kLookupField;
+                write_word(copy_of(field), static_cast<uint32_t>(buffer.stubs().lookup_cross - (field + 4)));
+            }
         }
         if (block.indirect != nullptr) {
             uint8_t* const at = copy_of(block.indirect);

@@ -8,6 +8,7 @@
 #include "backend/x64/exit_emitter.h"
 #include "backend/x64/stub_emitter.h"
 #include "jit/entry_counter.h"
+#include "jit/exit_lookup.h"
 
 namespace arclight::jit {
 
@@ -148,6 +149,12 @@ void link(CodeBuffer& buffer, const LinkSlot& slot, const void* target, uint32_t
 
 void redirect(CodeBuffer& buffer, const LinkSlot& slot, const void* code) {
     patch(buffer, slot.jump, relative(slot.jump, code));
+}
+
+void look_up_always(CodeBuffer& buffer, const LinkSlot& exit, bool always) {
+    const uint8_t* const field = exit.stub + backend::kLookupField;
+    const SharedStubs& stubs = buffer.stubs();
+    patch(buffer, field, relative(field, always ? stubs.lookup_direct : stubs.lookup_cross));
 }
 
 void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampler) {

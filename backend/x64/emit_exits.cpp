@@ -161,10 +161,12 @@ void ExitEmitter::load_link_number(uint32_t exit) {
 /// same.
 void ExitEmitter::cold_link_stub(const ColdArgs& args) {
     jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
+    if (slot.cross_page && args.flag != 1) as_.align_field(kLookupField);
     slot.stub = as_.here();
     if (args.flag == 1) return;
     load_link_number(static_cast<uint32_t>(args.imm));
     load_target(slot.cross_page ? slot.target & static_cast<int32_t>(mmu::kPageSize - 1) : slot.target);
+    assert(!slot.cross_page || as_.here() + 1 == slot.stub + kLookupField);
     as_.jump_to(slot.cross_page ? ctx_.stubs->lookup_cross : ctx_.stubs->lookup_direct);
 }
 

@@ -12,6 +12,9 @@ inline constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache
 inline constexpr uint32_t kJumpCacheMask =
     static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
 
+/// From the stub of an exit to another page: the rel32 by which it asks, within an aligned quadword (jit/exit_lookup.h).
+inline constexpr int kLookupField = 11;
+
 /// Of the instruction of an indirect branch that sample() replaces by a jump: `and eax, kJumpCacheMask`.
 inline constexpr size_t kIndirectBytes = 5;
 inline constexpr uint8_t kIndirectOpcode = 0x25;

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "jit/engine/edge_profile.h"
+#include "jit/exit_lookup.h"
 #include "mmu/bits.h"
 
 namespace arclight::jit {
@@ -69,7 +70,8 @@ TranslationBlock* BlockCache::adopt(std::unique_ptr<TranslationBlock> owned) {
 void BlockCache::note_link(TranslationBlock& from, unsigned exit, TranslationBlock& to) {
     if (from.linked[exit] == &to) return;
     from.linked[exit] = &to;
-    if (from.code.exits[exit].cross_page) linked_across_.set(from.first_link_slot + exit);
+    const bool counts = from.profile != nullptr && from.profile->counting;
+    if (from.code.exits[exit].cross_page && !counts) linked_across_.set(from.first_link_slot + exit);
     // Entries of exits that lead elsewhere by now, or that are there twice, go before it grows.
     if (to.incoming.size() == to.incoming.capacity()) {
         std::ranges::sort(to.incoming);
@@ -82,6 +84,18 @@ void BlockCache::note_link(TranslationBlock& from, unsigned exit, TranslationBlo
         to.incoming.reserve(2 * to.incoming.size() + 1);
     }
     to.incoming.push_back(from.first_link_slot + exit);
+}
+
+void BlockCache::count_links_across(TranslationBlock& block, bool counts) {
+    for (uint32_t k = 0; k < block.code.exits.size(); ++k) {
+        const LinkSlot& exit = block.code.exits[k];
+        if (!exit.cross_page || exit.goes_on()) continue;
+        look_up_always(code_, exit, counts);
+        if (counts)
+            linked_across_.reset(block.first_link_slot + k);
+        else if (block.linked[k] != nullptr)
+            linked_across_.set(block.first_link_slot + k);
+    }
 }
 
 void BlockCache::free(std::span<TranslationBlock* const> blocks) {

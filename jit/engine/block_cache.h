@@ -138,6 +138,9 @@ class BlockCache {
     };
     /// Whether this link slot is of an exit to another page that is linked, for one soft TLB or another. Any thread.
     bool is_linked_across(uint32_t number) const { return linked_across_.test(number); }
+    /// Whether the block's exits to other pages are counted: each soft TLB links them for itself then, and no jump cache leads around
+    /// the counters.
+    void count_links_across(TranslationBlock& block, bool counts);
     /// False for a link slot of a block that was freed, or that is not of this generation of blocks.
     bool find_link_slot(uint32_t number, BlockExit& out) const;
 

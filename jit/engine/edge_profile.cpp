@@ -6,7 +6,7 @@
 
 namespace arclight::jit {
 
-EdgeProfiler::EdgeProfiler(CodeBuffer& code, const BlockCache& cache, uint32_t kept)
+EdgeProfiler::EdgeProfiler(CodeBuffer& code, BlockCache& cache, uint32_t kept)
     : code_(code), cache_(cache), first_(CodeBuffer::kCounters - kept - kCounters) {
     reset();
 }
@@ -32,6 +32,7 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
         if (block.linked[k] == nullptr) continue;
         redirect(code_, block.code.exits[k], link_target(block, k, *block.linked[k]));
     }
+    cache_.count_links_across(block, true);
     if (block.code.indirect == nullptr || free_rings_.empty()) return;
     std::memset(code_.counters() + free_rings_.back(), 0, 4 * kRingWords);
     const uint8_t* sampler = emit_sampler(code_, block.code, free_rings_.back());
@@ -56,6 +57,7 @@ void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
         p.taken.push_back(code_.counters()[p.counters[k]]);
         if (block.linked[k] != nullptr) redirect(code_, block.code.exits[k], block.linked[k]->code.entry);
     }
+    cache_.count_links_across(block, false);
     free_edges_.insert(free_edges_.end(), p.counters.begin(), p.counters.end());
     p.counters.clear();
     if (p.ring == kNoCounter) return;

@@ -34,7 +34,7 @@ struct EdgeProfile {
 class EdgeProfiler {
   public:
     /// Counters that are no blocks', at the end of CodeBuffer::counters() but for `kept` of them.
-    EdgeProfiler(CodeBuffer& code, const BlockCache& cache, uint32_t kept);
+    EdgeProfiler(CodeBuffer& code, BlockCache& cache, uint32_t kept);
     static constexpr uint32_t kEdges = 32768, kRings = 64;
     static constexpr uint32_t kCounters = kEdges + kRings * kRingWords;
 
@@ -57,7 +57,7 @@ class EdgeProfiler {
     void read_ring(EdgeProfile& profile);
 
     CodeBuffer& code_;
-    const BlockCache& cache_;
+    BlockCache& cache_;
     const uint32_t first_;
     std::vector<uint32_t> free_edges_, free_rings_;
 };
