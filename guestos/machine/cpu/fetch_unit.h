@@ -26,8 +26,11 @@ class FetchUnit {
     /// For the run loop, which has taken the tag off: the code for `pc`, or an exception.
     std::expected<const void*, NoCode> code_at(uint64_t pc);
 
-    /// Until it is told otherwise, code_at() gives one instruction, whatever DebugPoints says of it.
-    void set_alone(bool alone) { alone_ = alone; }
+    /// Until it is told otherwise, code_at() gives one instruction, whatever DebugPoints says of it. Nothing leads on from there.
+    void set_alone(bool alone) {
+        if (alone && !alone_) core_.tlbs.clear_jump_caches();
+        alone_ = alone;
+    }
 
     // ---- For translated code, which leaves where these return null
     /// For a direct exit, which is linked to what is found.

@@ -276,6 +276,32 @@ TEST(MachineDebugger, ABreakpointBehindAnIndirectBranchIsSteppedOver) {
     }
 }
 
+// The jump cache has the branches' targets, and jumps from it lead past the end of a step.
+TEST(MachineDebugger, AStepOverABranchThatWasTakenOftenIsOneStep) {
+    Debugged m;
+    constexpr uint64_t kFunction = kLoop + 0x2000;
+    constexpr int kWords = 0x2000 / 4;
+    m.write_program(kLoop, {add(11, 0, 0), ldr(1, 11), add(1, 1, 1), str(1, 11), br(5)});
+    m.write_program(kFunction, {add(2, 2, 1), b(-kWords)});
+    m.begin();
+    ASSERT_TRUE(m.d.stop());
+    ASSERT_TRUE(m.set(5, kFunction));
+    for (int round = 0; round < 5; ++round) {
+        m.go(Action::Continue);
+        ASSERT_TRUE(m.counts_on());
+        ASSERT_TRUE(m.d.stop());
+        while (m.d.pc(0) != m.at(4)) {
+            const uint64_t pc = m.d.pc(0);
+            ASSERT_TRUE(m.step_over(pc == kFunction       ? kFunction + 4
+                                    : pc == kFunction + 4 ? m.at(1)
+                                                          : pc + 4));
+        }
+        ASSERT_TRUE(m.step_over(kFunction));
+        ASSERT_TRUE(m.step_over(kFunction + 4));
+        ASSERT_TRUE(m.step_over(m.at(1)));
+    }
+}
+
 TEST(MachineDebugger, AStepIntoAnExceptionEndsAtItsVector) {
     Debugged m;
     m.write_program(kLoop, {svc(7), 0x0000'0000 /* UDF */, kWfi, b(0)});
