@@ -93,7 +93,8 @@ SignalWatch::SignalWatch(devices::EventLoop& loop, Actions actions) : loop_(loop
     install(SIGTSTP, on_stop, SA_RESTART);
     install(SIGCONT, on_continue_signal, SA_RESTART);
     install(SIGWINCH, on_resize_signal, SA_RESTART);
-    install(SIGPIPE, SIG_IGN, 0);  // a closed output is an error of write(), handled there
+    // A closed output, and a file bigger than `ulimit -f` has it, are errors of write(), handled there.
+    for (const int signal : {SIGPIPE, SIGXFSZ}) install(signal, SIG_IGN, 0);
 }
 
 SignalWatch::~SignalWatch() {

@@ -180,7 +180,6 @@ std::unique_ptr<BlockStore::Segment> BlockStore::open_segment(const std::string&
     const CacheKey::Code code = std::exchange(footer.code, {});
     const std::span<const char> foot(reinterpret_cast<const char*>(&footer), sizeof footer);
     if (!CacheKey::same(key_->authenticate(kPurpose, {foot, chunks, places}), code)) return nullptr;
-    futimens(found.file.fd(), nullptr);  // used now: evict() takes the oldest
     segment->file = std::move(found.file);
     segment->name = name;
     segment->nonce = footer.nonce;
@@ -378,7 +377,11 @@ bool BlockStore::publish() {
 
 void BlockStore::save(const std::function<void()>& rest) {
     uint64_t known = 0;
-    for (const auto& segment : segments_) known += segment->guest_bytes;
+    for (const auto& segment : segments_) {
+        if (segment->used == 0) continue;
+        known += segment->guest_bytes;
+        futimens(segment->file.fd(), nullptr);  // evict() takes what was not used for longest
+    }
     const auto nonce = CacheKey::nonce();
     if (noted_bytes_ < std::max(kLeastBytes, known / kLeastShare) || !nonce) return forget_kept();
     draft_ = std::make_unique<Draft>(Draft{.file = directory_->make_draft(), .nonce = *nonce, .chunks = {}});

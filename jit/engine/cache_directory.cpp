@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -87,7 +88,10 @@ CacheDirectory::Found CacheDirectory::open_file(const std::string& name) const {
 }
 
 CacheDirectory::Draft CacheDirectory::make_draft() {
-    Draft draft{.file = {}, .temporary = fmt::format("{}-{}{}", getpid(), next_draft_++, kTemporary)};
+    // In a container each run has the same PID, and one that was killed has left its draft.
+    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+    Draft draft{.file = {},
+                .temporary = fmt::format("{}-{:x}-{}{}", getpid(), now, next_draft_++, kTemporary)};
     constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     draft.file = OpenFile(openat(fd_, draft.temporary.c_str(), kFlags, 0600));
     return draft;
