@@ -280,9 +280,8 @@ TEST(MachineDebugger, ABreakpointBehindAnIndirectBranchIsSteppedOver) {
 TEST(MachineDebugger, AStepOverABranchThatWasTakenOftenIsOneStep) {
     Debugged m;
     constexpr uint64_t kFunction = kLoop + 0x2000;
-    constexpr int kWords = 0x2000 / 4;
     m.write_program(kLoop, {add(11, 0, 0), ldr(1, 11), add(1, 1, 1), str(1, 11), br(5)});
-    m.write_program(kFunction, {add(2, 2, 1), b(-kWords)});
+    m.write(kFunction, {add(2, 2, 1), b(static_cast<int>(m.at(kLoad) - (kFunction + 4)) / 4)});
     m.begin();
     ASSERT_TRUE(m.d.stop());
     ASSERT_TRUE(m.set(5, kFunction));
@@ -290,15 +289,15 @@ TEST(MachineDebugger, AStepOverABranchThatWasTakenOftenIsOneStep) {
         m.go(Action::Continue);
         ASSERT_TRUE(m.counts_on());
         ASSERT_TRUE(m.d.stop());
-        while (m.d.pc(0) != m.at(4)) {
+        while (m.d.pc(0) != m.at(kBranch)) {
             const uint64_t pc = m.d.pc(0);
             ASSERT_TRUE(m.step_over(pc == kFunction       ? kFunction + 4
-                                    : pc == kFunction + 4 ? m.at(1)
+                                    : pc == kFunction + 4 ? m.at(kLoad)
                                                           : pc + 4));
         }
         ASSERT_TRUE(m.step_over(kFunction));
         ASSERT_TRUE(m.step_over(kFunction + 4));
-        ASSERT_TRUE(m.step_over(m.at(1)));
+        ASSERT_TRUE(m.step_over(m.at(kLoad)));
     }
 }
 
