@@ -1,5 +1,5 @@
 """What can run the guest: Arclight's combinations, as its own --help lists them, QEMU's CPU models, and the host itself."""
-import glob, os, re, shutil, subprocess
+import glob, os, re, shutil, subprocess, types
 from dataclasses import dataclass, field
 
 from . import programs
@@ -48,6 +48,18 @@ class Variant:
                     *self.options, *settings.arclight_options]
         return [settings.qemu, "-M", "virt,gic-version=3", *self.options, "-smp", "1", "-m", memory, "-nodefaults", "-display", "none",
                 "-serial", "stdio", "-no-reboot", "-kernel", settings.bare, *settings.qemu_options]
+
+
+class Pinned:
+    """A Variant whose emulator runs on one CPU of the host, with its threads; `arclight` is the program, if not the settings'."""
+
+    def __init__(self, variant, cpu, arclight=None):
+        self.name, self.kind, self.variant, self.cpu, self.arclight = variant.name, variant.kind, variant, cpu, arclight
+
+    def command(self, guest, settings, *arguments):
+        if self.arclight:
+            settings = types.SimpleNamespace(**{**vars(settings), "arclight": self.arclight})
+        return ["taskset", "-c", str(self.cpu), *self.variant.command(guest, settings, *arguments)]
 
 
 def option_values(help_text, option, candidates):
