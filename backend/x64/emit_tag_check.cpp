@@ -40,6 +40,13 @@ constexpr int kMayHoldAddresses[] = {Operand::RCX, Operand::RDX, Operand::RBX, O
                                      Operand::R11, Operand::R12, Operand::R13, Operand::R15};
 constexpr unsigned kMarkByte = 1;
 constexpr uint8_t kMarkInByte = mmu::kCheckedMark >> (8 * kMarkByte);
+
+constexpr int tag_in_entry(bool write) {
+    return kEntry +
+           static_cast<int>(write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag));
+}
+/// rax has its offset from r14 or, of an unprivileged access, its address but for kEntry.
+Xbyak::RegExp entry_at_rax(bool unprivileged) { return unprivileged ? Xbyak::RegExp(rax) : r14 + rax; }
 }  // namespace
 
 /// `address` = that of the first byte; eax = the offset of its entry in the soft TLB, and how many bytes further the last one is. ZF set:
@@ -93,9 +100,8 @@ const uint8_t* StubEmitter::emit_tag_check(const Reg64& address, bool unprivileg
 /// rax = the offset of the entry that has another tag than `temp`, from r14 or, of an unprivileged access, from the entries. Goes on with
 /// rax = the addend where the page is a checked one and the allocation tags are right, else jumps; both registers are clobbered then.
 MemoryEmitter::TagsDiffer MemoryEmitter::check_tags(const Reg64& temp, const Tagged& what) {
-    const int tag = kEntry + static_cast<int>(what.write ? offsetof(mmu::TlbEntry, write_tag)
-                                                         : offsetof(mmu::TlbEntry, read_tag));
-    const Xbyak::RegExp entry = what.unprivileged ? Xbyak::RegExp(rax) : r14 + rax;
+    const Xbyak::RegExp entry = entry_at_rax(what.unprivileged);
+    const int tag = tag_in_entry(what.write);
     as_.shl(temp, kAboveAddress);
     as_.shr(temp, kAboveAddress);
     as_.xor_(temp, qword[entry + tag]);
@@ -148,9 +154,8 @@ MemoryEmitter::TagsDiffer MemoryEmitter::try_checked(const ColdArgs& args, const
                                                      const Tagged& what) {
     if (args.reg[kTagRegister] == 0) return {};
     const Reg64 temp(args.reg[kTagRegister] - 1);
-    const int tag = kEntry + static_cast<int>(what.write ? offsetof(mmu::TlbEntry, write_tag)
-                                                         : offsetof(mmu::TlbEntry, read_tag));
-    const Xbyak::RegExp entry = what.unprivileged ? Xbyak::RegExp(rax) : r14 + rax;
+    const Xbyak::RegExp entry = entry_at_rax(what.unprivileged);
+    const int tag = tag_in_entry(what.write);
     as_.test(byte[entry + (tag + static_cast<int>(kMarkByte))], kMarkInByte);
     const Jump plain = as_.jump_if(kE, false);
     const TagsDiffer differ = check_tags(temp, what);

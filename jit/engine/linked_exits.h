@@ -22,18 +22,16 @@ class LinkedExits {
     /// One that there is no room for stays unset.
     void set(uint32_t slot) {
         if (slot >> kChunkBits >= kChunks) return;
-        const Chunk* chunk = chunk_of(slot);
+        Chunk* chunk = chunk_of(slot);
         if (chunk == nullptr) {
-            owned_.push_back(std::make_unique<Chunk>());
-            chunks_[slot >> kChunkBits].store(owned_.back().get(), std::memory_order_release);
+            chunk = owned_.emplace_back(std::make_unique<Chunk>()).get();
+            chunks_[slot >> kChunkBits].store(chunk, std::memory_order_release);
         }
-        (*chunks_[slot >> kChunkBits].load(std::memory_order_relaxed))[word_of(slot)].fetch_or(
-            bit_of(slot), std::memory_order_relaxed);
+        (*chunk)[word_of(slot)].fetch_or(bit_of(slot), std::memory_order_relaxed);
     }
     void reset(uint32_t slot) {
-        if (chunk_of(slot) != nullptr)
-            (*chunks_[slot >> kChunkBits].load(std::memory_order_relaxed))[word_of(slot)].fetch_and(
-                ~bit_of(slot), std::memory_order_relaxed);
+        if (Chunk* chunk = chunk_of(slot); chunk != nullptr)
+            (*chunk)[word_of(slot)].fetch_and(~bit_of(slot), std::memory_order_relaxed);
     }
     /// No other thread tests meanwhile.
     void clear() {
@@ -48,7 +46,7 @@ class LinkedExits {
 
     static size_t word_of(uint32_t slot) { return (slot & ((1u << kChunkBits) - 1)) / 64; }
     static uint64_t bit_of(uint32_t slot) { return uint64_t{1} << slot % 64; }
-    const Chunk* chunk_of(uint32_t slot) const {
+    Chunk* chunk_of(uint32_t slot) const {
         const size_t number = slot >> kChunkBits;
         return number < kChunks ? chunks_[number].load(std::memory_order_acquire) : nullptr;
     }

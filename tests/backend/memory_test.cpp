@@ -1,44 +1,12 @@
 // The soft TLB's hit and miss paths, and precise state after a fault.
 #include "jit/translation_flags.h"
 #include "mmu/victim_tlb.h"
-#include "tests/backend/comparison.h"
+#include "tests/backend/access_test.h"
 
 namespace arclight::backend::testing {
 namespace {
 
-class MemoryTest : public ::testing::Test {
-  protected:
-    template <typename F>
-    CompiledBlock make(F build, uint32_t translation_flags = 0) {
-        block_ = block_at(0, translation_flags);
-        ir::Builder b(block_);
-        b.insn_start(0, 0);
-        build(b);
-        b.emit(Op::Exit, Type::Void, {}, 4);
-        return h_.compile(block_);
-    }
-    CompiledBlock load(unsigned log2, uint32_t flags = 0) {
-        return make(
-            [&](ir::Builder& b) { b.set_x(0, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, log2 | flags)); });
-    }
-    CompiledBlock store(unsigned log2, uint32_t flags = 0, uint32_t translation_flags = 0) {
-        return make(
-            [&](ir::Builder& b) {
-                b.emit(Op::Store, Type::Void, {b.get_x(1), b.get_x(2)}, 0, log2 | flags);
-            },
-            translation_flags);
-    }
-    unsigned slow_calls(const CompiledBlock& c, uint64_t addr) {
-        h_.slow_calls = 0;
-        h_.state().x[1] = addr;
-        h_.state().pc = Harness::kPage;
-        h_.run(c);
-        return h_.slow_calls;
-    }
-
-    Harness h_;
-    ir::Block block_;
-};
+class MemoryTest : public AccessTest {};
 
 constexpr uint64_t kBase = Memory::kBase;
 

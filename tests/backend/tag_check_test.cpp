@@ -5,7 +5,7 @@
 #include "mmu/checked_page.h"
 #include "mmu/tag_memory.h"
 #include "mmu/victim_tlb.h"
-#include "tests/backend/comparison.h"
+#include "tests/backend/access_test.h"
 
 namespace arclight::backend::testing {
 namespace {
@@ -13,9 +13,10 @@ namespace {
 constexpr uint64_t kBase = Memory::kBase, kGranule = mmu::kTagGranule;
 constexpr uint64_t with_tag(uint64_t va, unsigned tag) { return va | uint64_t{tag} << 56; }
 
-class TagCheckTest : public ::testing::Test {
+class TagCheckTest : public AccessTest {
   protected:
     TagCheckTest() {
+        end_ = 64;
         for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 7 + (k >> 8));
         enable_tag_checks(h_.code);
@@ -35,42 +36,13 @@ class TagCheckTest : public ::testing::Test {
     void tag(uint64_t va, uint64_t bytes, uint8_t tag) {
         for (uint64_t at = va; at < va + bytes; at += kGranule) tags_[(at - kBase) / kGranule] = tag;
     }
-    template <typename F>
-    CompiledBlock make(F build) {
-        block_ = block_at();
-        block_.superblock = superblock_;
-        ir::Builder b(block_);
-        b.insn_start(0, 0);
-        build(b);
-        b.emit(Op::Exit, Type::Void, {}, 64);
-        return h_.compile(block_);
-    }
-    CompiledBlock load(unsigned log2, uint32_t aux = 0) {
-        return make(
-            [&](ir::Builder& b) { b.set_x(0, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, log2 | aux)); });
-    }
-    CompiledBlock store(unsigned log2, uint32_t aux = 0) {
-        return make([&](ir::Builder& b) {
-            b.emit(Op::Store, Type::Void, {b.get_x(1), b.get_x(2)}, 0, log2 | aux);
-        });
-    }
-    unsigned slow_calls(const CompiledBlock& c, uint64_t x1) {
-        h_.slow_calls = 0;
-        h_.state().x[1] = x1;
-        h_.state().pc = Harness::kPage;
-        h_.run(c);
-        return h_.slow_calls;
-    }
     uint64_t word(uint64_t va, unsigned bytes = 8) {
         uint64_t v = 0;
         std::memcpy(&v, h_.memory.at(va), bytes);
         return v;
     }
 
-    Harness h_;
     alignas(16) uint8_t tags_[sizeof(Memory::bytes) / kGranule] = {};
-    ir::Block block_;
-    bool superblock_ = false;
 };
 
 TEST_F(TagCheckTest, RightTagsStayInline) {

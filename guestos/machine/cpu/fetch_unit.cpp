@@ -113,14 +113,17 @@ bool FetchUnit::steps_through(uint64_t pc) const {
            a64::breakpoint_in_page(cpu_, pc);
 }
 
+/// Null: Engine::entry() must be asked.
+const void* FetchUnit::known_code(uint64_t pa, uint32_t translation_flags) {
+    const void* code = core_.context.engine.known_entry(pa, translation_flags);
+    if (code != nullptr) ++core_.stats.lookups_unlocked;
+    return code;
+}
+
 /// Null: the code cache is full.
 const void* FetchUnit::entry_of_code(uint64_t pa, uint32_t translation_flags) {
-    jit::Engine& engine = core_.context.engine;
-    if (const void* code = engine.known_entry(pa, translation_flags)) {
-        ++core_.stats.lookups_unlocked;
-        return code;
-    }
-    return engine.entry(pa, translation_flags, &state_);
+    if (const void* code = known_code(pa, translation_flags)) return code;
+    return core_.context.engine.entry(pa, translation_flags, &state_);
 }
 
 std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
@@ -181,8 +184,7 @@ const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
     const bool often = tlb.cross_page_uses < 0;
     if (often) tlb.cross_page_uses = mmu::SoftTlb::kCrossPageUses;
     if (!often && engine.is_linked_across(link_slot) && remembers(pa)) {
-        if (const void* code = engine.known_entry(pa, flags_at(pc))) {
-            ++core_.stats.lookups_unlocked;
+        if (const void* code = known_code(pa, flags_at(pc))) {
             spinning_ = kNoSlot;
             core_.tlbs.fill_jump(&tlb, pc, code);
             return code;

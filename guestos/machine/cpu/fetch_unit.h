@@ -63,6 +63,7 @@ class FetchUnit {
 
     bool find(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
     Entry& entry_of(uint64_t pc) { return entries_[pc >> mmu::kPageBits & (kEntries - 1)]; }
+    const void* known_code(uint64_t pa, uint32_t translation_flags);
     const void* entry_of_code(uint64_t pa, uint32_t translation_flags);
     uint32_t word_at(uint64_t pa) const;
     bool remembers(uint64_t pa) const;
