@@ -10,24 +10,21 @@ using namespace Xbyak::util;
 // ---- Jumps
 
 Jump Assembler::jump_if(Cc cc, bool is_short) {
+    uint8_t* p = start();
     if (is_short) {
-        db(0x70 | cc);
-        db(0);
+        p = put(p, static_cast<uint16_t>(0x70 | cc));
     } else {
-        db(0x0f);
-        db(0x80 | cc);
-        dd(0);
+        p = put(p, static_cast<uint16_t>(0x800f | cc << 8));
+        p = put(p, uint32_t{0});
     }
+    end(p);
     return {here(), is_short};
 }
 
 Jump Assembler::jump_always(bool is_short) {
-    db(is_short ? 0xeb : 0xe9);
-    if (is_short) {
-        db(0);
-    } else {
-        dd(0);
-    }
+    uint8_t* p = start();
+    *p++ = is_short ? 0xeb : 0xe9;
+    end(is_short ? put(p, uint8_t{0}) : put(p, uint32_t{0}));
     return {here(), is_short};
 }
 
@@ -77,8 +74,9 @@ const uint8_t* Assembler::emit_indirect_thunk() {
 }
 
 void Assembler::call_stub(const uint8_t* target) {
-    db(0xe8);
-    dd(0);
+    uint8_t* p = start();
+    *p++ = 0xe8;
+    end(put(p, uint32_t{0}));
     point({here(), false}, target);
 }
 
@@ -137,35 +135,11 @@ void Assembler::move_if(Cc cc, const Reg& dst, const Operand& src) {
 
 // ---- Accesses by size
 
-void Assembler::load_sized(const Reg64& dst, const Xbyak::RegExp& from, unsigned log2, bool sign, Type t) {
-    switch (log2) {
-        case 0:
-            if (sign) {
-                movsx(sized(dst, t), byte[from]);
-            } else {
-                movzx(dst.cvt32(), byte[from]);
-            }
-            break;
-        case 1:
-            if (sign) {
-                movsx(sized(dst, t), word[from]);
-            } else {
-                movzx(dst.cvt32(), word[from]);
-            }
-            break;
-        case 2:
-            if (sign && t == Type::I64) {
-                movsxd(dst, dword[from]);
-            } else {
-                mov(dst.cvt32(), dword[from]);
-            }
-            break;
-        default: mov(dst, qword[from]); break;
-    }
-}
-
-void Assembler::store_sized(const Xbyak::RegExp& to, const Reg64& src, unsigned log2) {
-    mov(memory_log2(to, log2), sized_log2(src, log2));
+void Assembler::load_sized(const Reg64& dst, const Mem& from, unsigned log2, bool sign, Type t) {
+    if (sign && log2 < (t == Type::I64 ? 3u : 2u))
+        load_signed(dst, from, log2, t == Type::I64);
+    else
+        load(dst, from, log2);
 }
 
 void Assembler::load_vector_sized(const Xmm& dst, const Xbyak::RegExp& from, unsigned log2) {

@@ -20,11 +20,11 @@ struct Jump {
     bool is_short = false;
 };
 
-class Assembler : public Xbyak::CodeGenerator {
+class Assembler : public Encoder {
   public:
     using Type = ir::Type;  // not Xbyak's
     explicit Assembler(const jit::CodeBuffer& buffer, size_t size)
-        : CodeGenerator(size, buffer.writable(buffer.base())), buffer_(buffer) {}
+        : Encoder(size, buffer.writable(buffer.base())), buffer_(buffer) {}
 
     const uint8_t* here() const { return buffer_.base() + getSize(); }
     /// The operand at `address`, which is in the code cache.
@@ -59,9 +59,9 @@ class Assembler : public Xbyak::CodeGenerator {
     void move_if(Cc cc, const Reg& dst, const Operand& src);
 
     // Accesses of 1 << log2 bytes; vector loads clear what is above them and may clobber xmm15.
-    void load_sized(const Reg64& dst, const Xbyak::RegExp& from, unsigned log2, bool sign, Type t);
+    void load_sized(const Reg64& dst, const Mem& from, unsigned log2, bool sign, Type t);
     void load_vector_sized(const Xmm& dst, const Xbyak::RegExp& from, unsigned log2);
-    void store_sized(const Xbyak::RegExp& to, const Reg64& src, unsigned log2);
+    void store_sized(const Mem& to, const Reg64& src, unsigned log2) { store(to, src, log2); }
     void store_vector_sized(const Xbyak::RegExp& to, const Xmm& src, unsigned log2);
     void zero_extend(const Reg64& dst, const Reg64& src, unsigned log2);
     /// Shl, Shr or Sar without touching EFLAGS.

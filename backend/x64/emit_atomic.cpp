@@ -24,10 +24,10 @@ void MemoryEmitter::emit_load_exclusive(const Inst& i) {
     if (!access.is_pair()) {
         const size_t cold = check_access(access, {addr}, d, args);
         ctx_.faults.mark_access(as_.here());
-        as_.load_sized(d, rax + addr, log2, false, i.type);
+        as_.load_sized(d, rax + mem(addr), log2, false, i.type);
         resume_here(cold);
-        as_.mov(qword[at(kMonitorValue)], d);
-        as_.mov(qword[at(kMonitor)], addr);
+        as_.mov(at(kMonitorValue), d);
+        as_.mov(at(kMonitor), addr);
         return;
     }
     const Reg64 d2 =
@@ -46,9 +46,9 @@ void MemoryEmitter::emit_load_exclusive(const Inst& i) {
         as_.vpextrq(d2, xmm15, 1);
     }
     resume_here(cold);
-    as_.mov(qword[at(kMonitorValue)], d);
-    as_.mov(qword[at(kMonitorValue + 8)], d2);
-    as_.mov(qword[at(kMonitor)], addr);
+    as_.mov(at(kMonitorValue), d);
+    as_.mov(at(kMonitorValue + 8), d2);
+    as_.mov(at(kMonitor), addr);
 }
 
 void MemoryEmitter::emit_store_exclusive(const Inst& i) {
@@ -73,8 +73,8 @@ void MemoryEmitter::emit_store_exclusive(const Inst& i) {
     const size_t cold = check_access(access, {addr}, temp, args);
     as_.lea(temp, ptr[rax + addr]);
     if (wide_pair) {
-        as_.mov(rax, qword[at(kMonitorValue)]);
-        as_.mov(rdx, qword[at(kMonitorValue + 8)]);
+        as_.mov(rax, at(kMonitorValue));
+        as_.mov(rdx, at(kMonitorValue + 8));
         as_.mov(rbx, value);
         as_.mov(rcx, value2);
         ctx_.faults.mark_access(as_.here());
@@ -93,7 +93,7 @@ void MemoryEmitter::emit_store_exclusive(const Inst& i) {
         lock_if_shared();
         as_.cmpxchg(qword[temp], d);
     } else {
-        as_.mov(rax, qword[at(kMonitorValue)]);
+        as_.mov(rax, at(kMonitorValue));
         ctx_.faults.mark_access(as_.here());
         lock_if_shared();
         as_.cmpxchg(memory_log2(temp, log2), sized_log2(value, log2));
@@ -102,7 +102,7 @@ void MemoryEmitter::emit_store_exclusive(const Inst& i) {
     as_.movzx(d.cvt32(), al);
     resume_here(cold);
     as_.land(lost);
-    as_.mov(qword[at(kMonitor)], -1);
+    as_.mov(at(kMonitor), -1);
 }
 
 void MemoryEmitter::emit_rmw(const Inst& i) {
@@ -151,7 +151,7 @@ void MemoryEmitter::emit_rmw(const Inst& i) {
         }
     } else {
         ctx_.faults.mark_access(as_.here());
-        as_.load_sized(rax, temp, log2, false, Type::I64);
+        as_.load_sized(rax, mem(temp), log2, false, Type::I64);
         const uint8_t* again = as_.here();
         as_.mov(d, rax);
         const auto take = [&](Cc cc) {

@@ -213,7 +213,7 @@ void ExitEmitter::jump_by_cache(const Reg64& pc, uint32_t kind, bool sampled) {
     cold_.jump(kNe, cold_fn<&ExitEmitter::cold_indirect>, args);
     // Dead now, so it may become the page.
     as_.and_(pc, static_cast<uint32_t>(mmu::kPageMask));
-    as_.mov(qword[at(kPageBase)], pc);
+    as_.mov(at(kPageBase), pc);
     as_.jump_indirect(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 }
 

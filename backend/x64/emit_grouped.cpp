@@ -90,11 +90,11 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped_fastmem(const jit::MemoryAcc
     if (addr.displacement == 0) {
         as_.rorx(rax, addr.base, mmu::kFastmemSlotBits - 3);
     } else {
-        as_.lea(rax, ptr[addr.plus(0)]);
+        as_.lea(rax, addr.plus(0));
         as_.rorx(rax, rax, mmu::kFastmemSlotBits - 3);
     }
     as_.and_(eax, (mmu::kFastmemSlots - 1) * 8);
-    as_.mov(addend, qword[r14 + rax + kFastmemBase]);
+    as_.mov(addend, r14 + mem(rax, kFastmemBase));
     ctx_.faults.start_fastmem(as_.here());
     return {cold, addend};
 }

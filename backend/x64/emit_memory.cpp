@@ -60,7 +60,7 @@ void MemoryEmitter::compare_tag(const jit::MemoryAccess& access, const Place& ad
     if (addr.displacement + back == 0) {
         as_.rorx(eax, addr.base.cvt32(), mmu::kPageBits - 5);
     } else {
-        as_.lea(eax, ptr[addr.plus(back)]);
+        as_.lea(eax, addr.plus(back));
         as_.rorx(eax, eax, mmu::kPageBits - 5);
     }
     as_.and_(eax, static_cast<uint32_t>((mmu::kTlbEntries - 1) << 5));
@@ -79,24 +79,24 @@ void MemoryEmitter::compare_tag(const jit::MemoryAccess& access, const Place& ad
     if (addr.displacement + last == 0) {
         as_.mov(temp, addr.base);
     } else {
-        as_.lea(temp, ptr[addr.plus(last)]);
+        as_.lea(temp, addr.plus(last));
     }
     as_.and_(temp, static_cast<uint32_t>(mask));
     const size_t tag = write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag);
     if (access.is_unprivileged()) {  // another soft TLB's entries, so one more register to add
-        as_.add(rax, qword[at(field(offsetof(jit::GuestState, user_tlb)))]);
-        as_.cmp(temp, qword[rax + kEntry + tag]);
+        as_.add(rax, at(field(offsetof(jit::GuestState, user_tlb))));
+        as_.cmp(temp, mem(rax, kEntry + static_cast<int>(tag)));
     } else {
-        as_.cmp(temp, qword[r14 + rax + kEntry + tag]);
+        as_.cmp(temp, r14 + mem(rax, kEntry + static_cast<int>(tag)));
     }
 }
 
 void MemoryEmitter::load_addend(const Reg64& addend, bool unprivileged) {
     const int at = static_cast<int>(kEntry + offsetof(mmu::TlbEntry, addend));
     if (unprivileged)
-        as_.mov(addend, qword[rax + at]);
+        as_.mov(addend, mem(rax, at));
     else
-        as_.mov(addend, qword[r14 + rax + at]);
+        as_.mov(addend, r14 + mem(rax, at));
 }
 
 /// Where the jump before was predicted and the compare before it says otherwise, the access is at the soft TLB's own first
@@ -209,10 +209,10 @@ void MemoryEmitter::look_up_fastmem(const Reg64& addr, bool unprivileged) {
     as_.rorx(rax, addr, mmu::kFastmemSlotBits - 3);
     as_.and_(eax, (mmu::kFastmemSlots - 1) * 8);
     if (unprivileged) {
-        as_.add(rax, qword[at(field(offsetof(jit::GuestState, user_tlb)))]);
-        as_.mov(rax, qword[rax + kFastmemBase]);
+        as_.add(rax, at(field(offsetof(jit::GuestState, user_tlb))));
+        as_.mov(rax, mem(rax, kFastmemBase));
     } else {
-        as_.mov(rax, qword[r14 + rax + kFastmemBase]);
+        as_.mov(rax, r14 + mem(rax, kFastmemBase));
     }
 }
 
@@ -221,7 +221,7 @@ void MemoryEmitter::look_up_fastmem(const Reg64& addr, bool unprivileged) {
 void MemoryEmitter::take_off_tag(const Reg64& addr) {
     const Reg64& tag = addr.getIdx() == rcx.getIdx() ? rdx : rcx;
     as_.push(tag);
-    as_.mov(tag, qword[at(field(offsetof(jit::GuestState, address_tag)))]);
+    as_.mov(tag, at(field(offsetof(jit::GuestState, address_tag))));
     as_.and_(tag, addr);
     as_.sub(rax, tag);
     as_.pop(tag);
@@ -272,12 +272,12 @@ void MemoryEmitter::compute_pointer_code(const Reg64& d, const Reg64& pointer, c
     const int keys =
         ARCLIGHT_STATE_DISP(pac_keys) + static_cast<int>(sizeof(jit::GuestState::pac_keys[0]) * key);
     load_copies_of_bit_55(rax, pointer);
-    as_.and_(rax, qword[at(masks + 8)]);
-    as_.xor_(rax, qword[at(masks)]);
+    as_.and_(rax, at(masks + 8));
+    as_.xor_(rax, at(masks));
     as_.andn(rdx, rax, pointer);
-    as_.xor_(rdx, qword[at(keys)]);
+    as_.xor_(rdx, at(keys));
     as_.mov(d, modifier);
-    as_.xor_(d, qword[at(keys + 8)]);
+    as_.xor_(d, at(keys + 8));
     as_.mulx(d, rdx, d);
     as_.xor_(d, rdx);
     as_.and_(d, rax);
@@ -332,18 +332,18 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
     ctx_.faults.mark_slow_path(static_cast<size_t>(args.imm), as_.here());
     const Place addr = place_of(args);
     if (addr.displacement != 0) {
-        as_.lea(rax, ptr[addr.plus(0)]);
-        as_.mov(qword[at(kAccessAddr)], rax);
+        as_.lea(rax, addr.plus(0));
+        as_.mov(at(kAccessAddr), rax);
     } else {
-        as_.mov(qword[at(kAccessAddr)], addr.base);
+        as_.mov(at(kAccessAddr), addr.base);
     }
     const auto pass = [&](unsigned k, unsigned arg) {
         if (args.reg[k + 1] == kImmediate) {
-            as_.mov(qword[at(access_value(k))], static_cast<int32_t>(values_.inst(i.args[arg]).imm));
+            as_.mov(at(access_value(k)), static_cast<int32_t>(values_.inst(i.args[arg]).imm));
         } else if (access.is_vector()) {
             as_.vmovups(ptr[at(access_value(2 * k))], Xmm(args.reg[k + 1]));
         } else {
-            as_.mov(qword[at(access_value(k))], Reg64(args.reg[k + 1]));
+            as_.mov(at(access_value(k)), Reg64(args.reg[k + 1]));
         }
     };
     if (access.writes() && access.kind != ZeroBlock) {
@@ -358,9 +358,9 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
         if (access.is_vector()) {
             as_.vmovups(Xmm(reg), ptr[at(access_value(2 * k))]);
         } else if (i.type == Type::I32) {
-            as_.mov(Reg64(reg).cvt32(), dword[at(access_value(k))]);
+            as_.mov(Reg64(reg).cvt32(), at(access_value(k)));
         } else {
-            as_.mov(Reg64(reg), qword[at(access_value(k))]);
+            as_.mov(Reg64(reg), at(access_value(k)));
         }
     };
     switch (access.kind) {
@@ -386,7 +386,7 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
 // ---- Loads and stores
 
 /// The access itself; registers as in slow_memory().
-void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where) {
+void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Mem& where) {
     const ClassScope scope(as_, jit::HostClass::Access);
     const jit::MemoryAccess access = describe_access(i);
     const unsigned log2 = ir::mem_size_log2(i.aux);
@@ -398,7 +398,7 @@ void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xby
         return;
     }
     for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k) {
-        const Xbyak::RegExp to = where + k * access.unit_bytes();
+        const Mem to = where + static_cast<int>(k * access.unit_bytes());
         const uint8_t reg = args.reg[k + 1];
         if (reg == kNone) continue;
         if (reg == kImmediate) {

@@ -22,9 +22,9 @@ void SimdEmitter::emit_reference_call(const Inst& i) {
         } else if (t == Type::I1) {
             as_.set_if(flags_.test_condition(r), al);
             as_.movzx(eax, al);
-            as_.mov(qword[at(kOperands[k])], rax);
+            as_.mov(at(kOperands[k]), rax);
         } else {
-            as_.mov(qword[at(kOperands[k])], regs_.use(r));
+            as_.mov(at(kOperands[k]), regs_.use(r));
         }
     }
     flags_.clobber();
@@ -37,7 +37,7 @@ void SimdEmitter::emit_reference_call(const Inst& i) {
         flags_.load_from(word[at(out)]);
         flags_.set(cur(), Sense::Add);
     } else {
-        as_.mov(regs_.def(cur()), qword[at(out)]);
+        as_.mov(regs_.def(cur()), at(out));
     }
 }
 
@@ -48,10 +48,10 @@ void SimdEmitter::call_reference(const Inst& i) {
     jit::describe(call, i);
     const auto store64 = [&](int disp, uint64_t value) {
         if (static_cast<int64_t>(value) == static_cast<int32_t>(value)) {
-            as_.mov(qword[at(disp)], static_cast<int32_t>(value));
+            as_.mov(at(disp), static_cast<int32_t>(value));
         } else {
             as_.mov(rax, value);
-            as_.mov(qword[at(disp)], rax);
+            as_.mov(at(disp), rax);
         }
     };
     store64(ARCLIGHT_STATE_DISP(vector_call.imm), call.imm);

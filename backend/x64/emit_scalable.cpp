@@ -125,7 +125,7 @@ void ScalableEmitter::emit_runtime_call(const Inst& i) {
 void ScalableEmitter::call_runtime(const Inst& i, uint32_t insn_offset) {
     for (int k = 0; k < 2; ++k) {
         as_.mov(rax, values_.inst(i.args[k]).imm);
-        as_.mov(qword[at(call_argument(k))], rax);
+        as_.mov(at(call_argument(k)), rax);
     }
     as_.mov(eax, (jit::kFirstHelper + ir::scalable_id(i.aux)) << 16 | insn_offset);
     as_.call_stub(ctx_.stubs->call_scalable);
@@ -222,7 +222,7 @@ void ScalableEmitter::load_mask(const Xbyak::Opmask& to, unsigned predicate, uns
         return s_.length == 1 ? as_.kmovd(to, dword[at(from)]) : as_.kmovw(to, word[at(from)]);
     }
     load_bits(bits, size);
-    as_.mov(rax, qword[at(from)]);
+    as_.mov(rax, at(from));
     as_.pext(rax, rax, bits);
     as_.kmovd(to, eax);
 }
@@ -501,7 +501,7 @@ void ScalableEmitter::compare(const Reg64& bits) {
         as_.pdep(rax, rax, bits);
     }
     ctx_.copies.forget_predicate(s_.d);
-    as_.mov(qword[at(predicate_place(s_.d))], rax);
+    as_.mov(at(predicate_place(s_.d)), rax);
 }
 
 // ---- Accesses
@@ -538,7 +538,7 @@ void ScalableEmitter::emit_access(const Inst& i) {
     ctx_.faults.mark_access(as_.here());
     {
         const ClassScope scope(as_, jit::HostClass::Access);
-        access(rax + addr);
+        access(rax + mem(addr));
     }
     if (!writes) store_result();
     ctx_.copies_behind[behind] = ctx_.copies;
@@ -546,7 +546,7 @@ void ScalableEmitter::emit_access(const Inst& i) {
 }
 
 /// Of elements that memory and the register have in the same size, or not.
-void ScalableEmitter::access(const Xbyak::RegExp& where) {
+void ScalableEmitter::access(const Mem& where) {
     const bool masked = s_.inactive != Inactive::None;
     const Xmm& v = result_;
     if (s_.op == Lanes::Store) {

@@ -101,7 +101,7 @@ void SimdEmitter::cold_reference(const ColdArgs& args) {
     if (is_vec(i.type)) {
         as_.vmovaps(Xmm(args.reg[0]), ptr[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
     } else {
-        as_.mov(Reg64(args.reg[0]), qword[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
+        as_.mov(Reg64(args.reg[0]), at(ARCLIGHT_STATE_DISP(vector_call.out)));
     }
     jump_back(args);
 }

@@ -9,7 +9,7 @@ void StateEmitter::emit_pc_rel(const Inst& i) {
     if (values_.rematerialisable(cur())) return;
     const Reg64 d = regs_.def(cur());
     as_.mov(d, i.imm);
-    as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    as_.mov(rax, at(ARCLIGHT_STATE_DISP(page_base)));
     as_.lea(d, ptr[d + rax]);
 }
 

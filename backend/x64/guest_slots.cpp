@@ -68,7 +68,7 @@ void GuestSlots::drop_home(unsigned slot) {
                 v.home = kNone;
                 v.spill = regs_.new_spill(r);
                 as_.movzx(eax, word[at(slot_disp(kFlagsSlot))]);
-                as_.mov(qword[at(regs_.memory_disp(r))], rax);
+                as_.mov(at(regs_.memory_disp(r)), rax);
             } else {
                 regs_.fetch(r);
             }
@@ -154,8 +154,8 @@ void GuestSlots::store_in_vector(const Xmm& home, const SavedLocation& from) {
             }
             break;
         case SavedLocation::PageRelative:
-            as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
-            if (from.value != 0) as_.lea(rax, ptr[rax + static_cast<int32_t>(from.value)]);
+            as_.mov(rax, at(ARCLIGHT_STATE_DISP(page_base)));
+            if (from.value != 0) as_.lea(rax, mem(rax, static_cast<int32_t>(from.value)));
             as_.vmovq(home, rax);
             break;
         default: break;  // no integer register's
@@ -165,9 +165,9 @@ void GuestSlots::store_in_vector(const Xmm& home, const SavedLocation& from) {
 void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
     const ClassScope scope(as_, jit::HostClass::RegisterStore);
     if (const auto home = vector_home(slot)) return store_in_vector(*home, from);
-    const Xbyak::RegExp where = at(slot_disp(slot));
+    const Mem where = at(slot_disp(slot));
     switch (from.kind) {
-        case SavedLocation::Gpr: as_.mov(qword[where], Reg64(from.reg)); break;
+        case SavedLocation::Gpr: as_.mov(where, Reg64(from.reg)); break;
         case SavedLocation::Xmm128: as_.vmovaps(ptr[where], Xmm(from.reg)); break;
         case SavedLocation::Xmm64:
             as_.vmovq(xmm15, Xmm(from.reg));
@@ -179,16 +179,16 @@ void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
             break;
         case SavedLocation::Constant:
             if (from.value == static_cast<int32_t>(from.value)) {
-                as_.mov(qword[where], static_cast<int32_t>(from.value));
+                as_.mov(where, static_cast<int32_t>(from.value));
             } else {
                 as_.mov(rax, static_cast<uint64_t>(from.value));
-                as_.mov(qword[where], rax);
+                as_.mov(where, rax);
             }
             break;
         case SavedLocation::PageRelative:
-            as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
-            if (from.value != 0) as_.lea(rax, ptr[rax + static_cast<int32_t>(from.value)]);
-            as_.mov(qword[where], rax);
+            as_.mov(rax, at(ARCLIGHT_STATE_DISP(page_base)));
+            if (from.value != 0) as_.lea(rax, mem(rax, static_cast<int32_t>(from.value)));
+            as_.mov(where, rax);
             break;
     }
 }

@@ -61,7 +61,7 @@ class MemoryEmitter : public Emitter {
     struct Place {
         Reg64 base;
         int32_t displacement = 0;
-        Xbyak::RegExp plus(int bytes) const { return base + (displacement + bytes); }
+        Mem plus(int bytes) const { return mem(base, displacement + bytes); }
     };
     struct Checked {
         size_t cold;   ///< index of the cold path
@@ -103,7 +103,7 @@ class MemoryEmitter : public Emitter {
     void slow_memory(const ColdArgs& args);
     void compute_pointer_code(const Reg64& d, const Reg64& pointer, const Reg64& modifier, uint32_t key);
     void load_copies_of_bit_55(const Reg64& d, const Reg64& from);
-    void access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where);
+    void access_memory(const Inst& i, const ColdArgs& args, const Mem& where);
 };
 
 }  // namespace arclight::backend

@@ -124,7 +124,7 @@ void RegisterAllocator::spill(Ref r) {
     if (v.reg >= 16) {
         as_.vmovaps(ptr[at(memory_disp(r))], Xmm(v.reg - 16));
     } else {
-        as_.mov(qword[at(memory_disp(r))], Reg64(v.reg));
+        as_.mov(at(memory_disp(r)), Reg64(v.reg));
     }
 }
 
@@ -166,16 +166,16 @@ void RegisterAllocator::load_value(unsigned reg, Ref r) {
     if (i.op == Op::Const) {
         move_imm(g, i.imm);
     } else if (values_.rematerialisable(r)) {
-        as_.mov(g, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
-        if (i.imm != 0) as_.lea(g, ptr[g + static_cast<int32_t>(i.imm)]);
+        as_.mov(g, at(ARCLIGHT_STATE_DISP(page_base)));
+        if (i.imm != 0) as_.lea(g, mem(g, static_cast<int32_t>(i.imm)));
     } else if (vector && i.type == Type::I32) {
         as_.vmovd(g.cvt32(), *vector);
     } else if (vector) {
         as_.vmovq(g, *vector);
     } else if (i.type == Type::I32) {
-        as_.mov(g.cvt32(), dword[at(memory_disp(r))]);
+        as_.mov(g.cvt32(), at(memory_disp(r)));
     } else {
-        as_.mov(g, qword[at(memory_disp(r))]);
+        as_.mov(g, at(memory_disp(r)));
     }
 }
 
@@ -310,7 +310,7 @@ void RegisterAllocator::move_home_to_spill(Ref r) {
         as_.movzx(eax, word[at(memory_disp(r))]);
         v.home = kNone;
         v.spill = new_spill(r);
-        as_.mov(qword[at(memory_disp(r))], rax);
+        as_.mov(at(memory_disp(r)), rax);
         return;
     }
     if (v.reg == kNone) fetch(r);

@@ -49,7 +49,7 @@ class ScalableEmitter : public MemoryEmitter {
     size_t check_result(bool tiny, ColdArgs args);
     void finish(const Xmm& value);
     void store_result();
-    void access(const Xbyak::RegExp& where);
+    void access(const Mem& where);
 
     ir::Scalable s_;
     // Host registers of the operation: its operands, what inactive elements are, the result, and which are active.

@@ -12,10 +12,9 @@
 // A block starts and ends with no guest register in a host register.
 #pragma once
 
-#include <xbyak/xbyak.h>
-
 #include <cstdint>
 
+#include "backend/x64/encoder.h"
 #include "jit/guest_state.h"
 #include "jit/host_code.h"
 #include "jit/ir/ir.h"
@@ -81,7 +80,7 @@ struct Value {
 constexpr bool is_vec(Type t) { return t == Type::F32 || t == Type::F64 || t == Type::V128; }
 
 /// A place in GuestState by its displacement from rbp.
-inline Xbyak::RegExp at(int disp) { return Xbyak::util::rbp + disp; }
+constexpr Mem at(int disp) { return {Operand::RBP, Mem::kNoIndex, disp}; }
 /// The displacement of GuestState's member at `offset`.
 constexpr int field(size_t offset) { return static_cast<int>(offset) - jit::kStateBias; }
 /// The displacement of a guest slot.
