@@ -13,6 +13,16 @@ namespace arclight::backend {
 namespace {
 constexpr int64_t kMaxSpan = 256;
 constexpr size_t kMaxOpen = 6;
+/// Whether the operation matters here: most do not.
+constexpr bool matters(Op op) {
+    return op == Op::ExitIf || op == Op::ExitIndirectIf || op == Op::CallRuntime || op == Op::EnterPage ||
+           ir::is_plain_access(op);
+}
+constexpr auto kMatters = [] {
+    std::array<bool, static_cast<size_t>(Op::Count)> table{};
+    for (size_t k = 0; k < table.size(); ++k) table[k] = matters(static_cast<Op>(k));
+    return table;
+}();
 constexpr uint32_t kAlone = ir::kMemUnprivileged | ir::kMemAligned | ir::kMemAcquire | ir::kMemRelease |
                             ir::kMemDevice | ir::kMemTagged;
 }  // namespace
@@ -67,6 +77,7 @@ void BlockValues::group_accesses() {
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
         if (side < block_->sides.size() && r == block_->sides[side].begin) now = at_exit[side++];
+        if (!kMatters[static_cast<size_t>(i.op)]) continue;
         if (i.op == Op::ExitIf || i.op == Op::ExitIndirectIf) passed = r;
         if (i.op == Op::ExitIf)
             if (const auto begins = side_of(r)) at_exit[*begins] = now;

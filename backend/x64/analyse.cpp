@@ -10,14 +10,20 @@
 namespace arclight::backend {
 
 namespace {
-bool is_bool_expression(Op op) {
+constexpr bool is_bool_expression(Op op) {
     return op == Op::Cond || op == Op::IsZero || op == Op::IsNotZero || op == Op::TestBit || op == Op::Not1;
 }
 /// State that is only read: dead when unused.
-bool is_read(Op op) {
+constexpr bool is_read(Op op) {
     return op == Op::GetX || op == Op::GetFlags || op == Op::GetV || op == Op::LoadField ||
            op == Op::PairSecond;
 }
+/// ir::OpInfo::effects, by operation.
+constexpr char kEffects[] = {
+#define OP(name, result, args, effects) #effects[0],
+#include "jit/ir/opcodes.inc"
+#undef OP
+};
 }  // namespace
 
 Ref BlockValues::leaf(Ref r) const {
@@ -32,7 +38,7 @@ Ref BlockValues::leaf(Ref r) const {
 void BlockValues::mark_use(uint32_t index, Ref ref) {
     Uses& uses = uses_[index];
     Value& v = values_[ref];
-    note_outer(ref);
+    if (path_begin_ != 0) note_outer(ref);
     uint32_t after = v.next_use;
     if (after == index) {  // used twice by this instruction
         for (unsigned k = 0; k < uses.count; ++k)
@@ -52,7 +58,7 @@ void BlockValues::note_outer(Ref ref) {
 }
 
 /// The backward pass has come to where it begins, and goes on at the end of the path before it.
-void BlockValues::begin_side(size_t side, const Observers& observers) {
+void BlockValues::begin_side(size_t side) {
     SideNeeds& needs = needs_[side];
     needs.values.clear();
     for (const Ref r : outer_) {
@@ -62,10 +68,8 @@ void BlockValues::begin_side(size_t side, const Observers& observers) {
         v.last_need = 0;
     }
     outer_.clear();
-    needs.observed = observers.seen;
-    for (unsigned s = 0; s < kFlagsSlot; ++s)
-        if (observers.unseen >> s & 1) needs.observed[s] = 0;
-    if (observers.flags_unseen) needs.observed[kFlagsSlot] = 0;
+    for (unsigned s = 0; s < kSlots; ++s) needs.observed[s] = observers_.last(s).value_or(0);
+    observers_.clear();
     path_begin_ = side == 0 ? 0 : block_->sides[side - 1].begin;
 }
 
@@ -92,33 +96,6 @@ void BlockValues::mark_kept(uint32_t exit) {
 }
 
 // ---- The backward pass
-
-void BlockValues::Observers::observe_all(uint32_t index) {
-    for (uint64_t m = unseen; m != 0; m &= m - 1) seen[static_cast<unsigned>(__builtin_ctzll(m))] = index;
-    if (flags_unseen) seen[kFlagsSlot] = index;
-    unseen = 0, flags_unseen = false;
-}
-
-void BlockValues::Observers::observe(unsigned slot, uint32_t index) {
-    const bool first = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
-    if (!first) return;
-    seen[slot] = index;
-    if (slot == kFlagsSlot) {
-        flags_unseen = false;
-    } else {
-        unseen &= ~(uint64_t{1} << slot);
-    }
-}
-
-bool BlockValues::Observers::write(unsigned slot) {
-    const bool dead = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
-    if (slot == kFlagsSlot) {
-        flags_unseen = true;
-    } else {
-        unseen |= uint64_t{1} << slot;
-    }
-    return !dead;
-}
 
 /// a + (b << 1..3) is one lea. The shift stays a value of its own if somebody else uses it.
 bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
@@ -164,28 +141,29 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
     kept_.resize(side);
     outer_.clear();
     path_begin_ = side == 0 ? 0 : block.sides.back().begin;
-    Observers observers;
+    observers_.clear();
     for (uint32_t index = count; index-- > 0;) {
         if (side != 0 && index + 1 == path_begin_) {
-            begin_side(--side, observers);
-            observers = {};
+            begin_side(--side);
         }
         const Inst& i = insts[index];
         uses_[index].count = 0;
         Value& v = values_[index];
-        const char effects = ir::info(i.op).effects;
+        const char effects = kEffects[static_cast<size_t>(i.op)];
         if (is_bool_expression(i.op)) continue;
         switch (i.op) {
             case Op::SetX:
             case Op::SetV:
             case Op::SetFlags: {
                 const unsigned slot = slot_of(i);
-                if (!observers.write(slot)) continue;
+                const auto seen = observers_.last(slot);
+                observers_.write(slot);
+                if (!seen) continue;
                 v.live = true;
                 mark_use(index, i.args[0]);
-                v.last_need = observers.seen[slot];
+                v.last_need = *seen;
                 Value& source = values_[i.args[0]];
-                source.last_need = std::max(source.last_need, observers.seen[slot]);
+                source.last_need = std::max(source.last_need, *seen);
                 continue;
             }
             case Op::FlagsOf:
@@ -202,14 +180,14 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
         if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
         v.live = true;
         if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags)
-            observers.observe(slot_of(i), index);
+            observers_.observe(slot_of(i), index);
         if (i.op == Op::Scalable) {
             const auto scalable = ir::Scalable::unpack(i.imm);
-            if (!scalable_vectors || !is_emitted(scalable)) observers.observe_all(index);
+            if (!scalable_vectors || !is_emitted(scalable)) observers_.observe_all(index);
             for (uint32_t left = vector_registers_of(scalable); left != 0; left &= left - 1)
-                observers.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
+                observers_.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
         }
-        if (effects == 'M' || effects == 'X') observers.observe_all(index);
+        if (effects == 'M' || effects == 'X') observers_.observe_all(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         const uint16_t g = grouped_[index].group;
         const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
@@ -243,7 +221,7 @@ bool BlockValues::has_second() const {
 void BlockValues::finish_instruction() {
     const Uses& uses = uses_[cur_];
     for (uint32_t k = 0; k < uses.count; ++k) values_[uses.use[k].ref].next_use = uses.use[k].after;
-    if (inst(cur_).op != Op::ExitIf || block_->sides.empty()) return;
+    if (block_->sides.empty() || inst(cur_).op != Op::ExitIf) return;
     if (const auto side = side_of(cur_))
         for (const Use& use : kept_[*side]) values_[use.ref].next_use = use.after;
 }

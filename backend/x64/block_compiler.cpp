@@ -68,12 +68,16 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         size_t side = 0;
         for (uint32_t index = 0; index < count; ++index) {
             if (side < block.sides.size() && index == block.sides[side].begin) ctx_.begin_side(side++);
-            if (as.recorder != nullptr && block.insts[index].op == Op::InsnStart)
-                as.recorder->guest_instruction();
+            const Inst& i = block.insts[index];
+            if (i.op == Op::InsnStart) {
+                if (as.recorder != nullptr) as.recorder->guest_instruction();
+                ctx_.insn_offset = static_cast<uint32_t>(i.imm);
+                continue;
+            }
             if (!ctx_.values[index].live) continue;
             ctx_.values.set_cur(index);
-            ctx_.copies.before(block.insts[index]);
-            emit(ctx_, block.insts[index]);
+            ctx_.copies.before(i);
+            emit(ctx_, i);
             ctx_.finish_instruction();
             if (relocations_ != nullptr) relocations_->end_emission(as.here());
         }

@@ -91,21 +91,36 @@ class BlockValues {
         Use use[4];
         uint32_t count = 0;
     };
-    /// For each write of a guest register above the current point of the backward pass: what may see it.
-    struct Observers {
-        std::array<uint32_t, kSlots> seen{};  ///< the last instruction that may
-        uint64_t unseen = ~uint64_t{0};       ///< slots of which there is none, but for NZCV
-        bool flags_unseen = true;
-        void observe_all(uint32_t index);
-        void observe(unsigned slot, uint32_t index);
-        /// The slot is written here. False: for nothing.
-        bool write(unsigned slot);
+    /// For each write of a guest register above the current point of the backward pass: the last instruction that may see it.
+    class Observers {
+      public:
+        void clear() { slots_.fill({}), everybody_.clear(); }
+        void observe_all(uint32_t index) { everybody_.push_back(index); }
+        void observe(unsigned slot, uint32_t index) {
+            if (!last(slot)) slots_[slot].alone = index;
+        }
+        void write(unsigned slot) { slots_[slot] = {.since = static_cast<uint32_t>(everybody_.size())}; }
+        /// Nothing: it is seen by none.
+        std::optional<uint32_t> last(unsigned slot) const {
+            const Slot& s = slots_[slot];
+            if (s.alone != kNever) return s.alone;
+            if (s.since == everybody_.size()) return std::nullopt;
+            return everybody_[s.since];
+        }
+
+      private:
+        struct Slot {
+            uint32_t since = 0;       ///< how many of everybody_ there were at the write below
+            uint32_t alone = kNever;  ///< one that sees this slot, and comes behind those
+        };
+        std::array<Slot, kSlots> slots_{};
+        std::vector<uint32_t> everybody_;  ///< instructions that see all slots, backwards
     };
     inline static const Inst kGroupInst{.op = Op::Add, .type = Type::I64};
 
     void mark_use(uint32_t index, Ref ref);
     void note_outer(Ref ref);
-    void begin_side(size_t side, const Observers& observers);
+    void begin_side(size_t side);
     void mark_kept(uint32_t exit);
     bool fold_shift(uint32_t index, const Inst& inst);
     void keep_compared(uint32_t index, const Inst& inst);
@@ -124,6 +139,7 @@ class BlockValues {
     // In the backward pass
     Ref path_begin_ = 0;      ///< of the path that the pass is in
     std::vector<Ref> outer_;  ///< of the paths before it, what it uses
+    Observers observers_;
 };
 
 }  // namespace arclight::backend

@@ -208,7 +208,7 @@ void ExitEmitter::jump_by_cache(const Reg64& pc, uint32_t kind, bool sampled) {
     }
     as_.and_(eax, kJumpCacheMask);
     assert(!sampled || as_.here() == ctx_.indirect + kIndirectBytes);
-    as_.cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
+    as_.cmp(pc, r14 + mem(rax, static_cast<int>(kCache + offsetof(mmu::JumpCacheEntry, pc))));
     args.flag = 0;
     cold_.jump(kNe, cold_fn<&ExitEmitter::cold_indirect>, args);
     // Dead now, so it may become the page.

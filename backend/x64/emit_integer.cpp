@@ -67,12 +67,12 @@ void IntegerEmitter::emit_add(const Inst& i) {
     const Reg64 x = regs_.use(a);
     if (has_imm) {
         const Reg d = regs_.def_over(cur(), i.type, {a});
-        as_.lea(d, ptr[x + imm]);
+        as_.lea(d, mem(x, imm));
         return;
     }
     const Reg64 y = regs_.use(b);
     const Reg d = regs_.def_over(cur(), i.type, {a, b});
-    as_.lea(d, ptr[x + y]);
+    as_.lea(d, x + mem(y));
 }
 
 void IntegerEmitter::emit_sub(const Inst& i) {
@@ -101,7 +101,7 @@ void IntegerEmitter::emit_sub(const Inst& i) {
             (flags_.busy() || !values_.dies(a) || values_[a].reg == kNone)) {
             const Reg64 x = regs_.use(a);
             const Reg d = regs_.def_over(cur(), i.type, {a});
-            as_.lea(d, ptr[x - imm]);
+            as_.lea(d, mem(x, -imm));
             return;
         }
         if (flags_.busy() && !has_imm) {

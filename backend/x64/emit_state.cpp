@@ -13,7 +13,6 @@ void StateEmitter::emit_pc_rel(const Inst& i) {
     as_.lea(d, ptr[d + rax]);
 }
 
-void StateEmitter::emit_insn_start(const Inst& i) { ctx_.insn_offset = static_cast<uint32_t>(i.imm); }
 void StateEmitter::emit_get_x(const Inst& i) { ctx_.slots.get_slot(static_cast<unsigned>(i.imm), cur()); }
 void StateEmitter::emit_get_v(const Inst& i) {
     ctx_.slots.get_slot(kVSlot + static_cast<unsigned>(i.imm), cur());
@@ -26,27 +25,27 @@ void StateEmitter::emit_set_v(const Inst& i) {
 void StateEmitter::emit_set_flags(const Inst& i) { ctx_.slots.set_slot(kFlagsSlot, i.args[0]); }
 
 void StateEmitter::emit_load_field(const Inst& i) {
-    const Xbyak::RegExp where = at(field(i.imm));
+    const Mem where = at(field(i.imm));
     if (i.type == Type::V128) {
         as_.vmovups(regs_.def_xmm(cur()), ptr[where]);
     } else if (i.type == Type::I32) {
-        as_.mov(regs_.def(cur()).cvt32(), dword[where]);
+        as_.mov(regs_.def(cur()).cvt32(), where);
     } else {
-        as_.mov(regs_.def(cur()), qword[where]);
+        as_.mov(regs_.def(cur()), where);
     }
 }
 
 void StateEmitter::emit_store_field(const Inst& i) {
-    const Xbyak::RegExp where = at(field(i.imm));
+    const Mem where = at(field(i.imm));
     int32_t imm = 0;
     if (is_vec(values_.inst(i.args[0]).type)) {
         as_.vmovups(ptr[where], regs_.use_xmm(i.args[0]));
     } else if (values_.imm32(i.args[0], i.aux == 4 ? Type::I32 : Type::I64, imm)) {
         as_.mov(i.aux == 4 ? dword[where] : qword[where], imm);
     } else if (i.aux == 4) {
-        as_.mov(dword[where], regs_.use(i.args[0]).cvt32());
+        as_.mov(where, regs_.use(i.args[0]).cvt32());
     } else {
-        as_.mov(qword[where], regs_.use(i.args[0]));
+        as_.mov(where, regs_.use(i.args[0]));
     }
 }
 

@@ -165,6 +165,12 @@ MemoryEmitter::TagsDiffer MemoryEmitter::try_checked(const ColdArgs& args, const
     return differ;
 }
 
+MemoryEmitter::TagsDiffer MemoryEmitter::try_checked(const ColdArgs& args, const Reg64& addend,
+                                                     Tagged (MemoryEmitter::*what)(const ColdArgs&) const) {
+    if (args.reg[kTagRegister] == 0) return {};
+    return try_checked(args, addend, (this->*what)(args));
+}
+
 MemoryEmitter::Tagged MemoryEmitter::tagged(const ColdArgs& args) const {
     const Inst& i = values_.inst(args.inst);
     const jit::MemoryAccess access = describe_access(i);

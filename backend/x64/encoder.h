@@ -69,6 +69,8 @@ class Encoder : public Xbyak::CodeGenerator {
     using CodeGenerator::lea;
     void lea(const Reg64& d, const Mem& what) { with_memory(0x8d | kWide, number(d), what); }
     void lea(const Reg32& d, const Mem& what) { with_memory(0x8d, number(d), what); }
+    /// Of 32 or 64 bits.
+    void lea(const Xbyak::Reg& d, const Mem& what) { with_memory(0x8d | width(d), number(d), what); }
 
     // ---- Between registers
     void mov(const Reg64& d, const Reg64& from) { between(0x89 | kWide, number(from), number(d)); }
@@ -89,7 +91,16 @@ class Encoder : public Xbyak::CodeGenerator {
     void name(const Reg64& d, uint32_t constant) { with_constant(code, true, number(d), constant); }        \
     void name(const Reg32& d, uint32_t constant) { with_constant(code, false, number(d), constant); }       \
     void name(const Reg64& d, const Mem& with) { with_memory(((code) << 3 | 3) | kWide, number(d), with); } \
-    void name(const Reg32& d, const Mem& with) { with_memory((code) << 3 | 3, number(d), with); }
+    void name(const Reg32& d, const Mem& with) { with_memory((code) << 3 | 3, number(d), with); }           \
+    void name(const Xbyak::Reg& d, const Xbyak::Operand& with) {                                            \
+        if (!is_word(d) || !with.isREG() || with.getBit() != d.getBit())                                    \
+            return CodeGenerator::name(d, with);                                                            \
+        between(((code) << 3 | 1) | width(d), number(with.getReg()), number(d));                            \
+    }                                                                                                       \
+    void name(const Xbyak::Reg& d, uint32_t constant) {                                                     \
+        if (!is_word(d)) return CodeGenerator::name(d, constant);                                           \
+        with_constant(code, d.isBit(64), number(d), constant);                                              \
+    }
     ARCLIGHT_ARITHMETIC(add, 0u)
     ARCLIGHT_ARITHMETIC(or_, 1u)
     ARCLIGHT_ARITHMETIC(and_, 4u)
@@ -144,6 +155,8 @@ class Encoder : public Xbyak::CodeGenerator {
     static constexpr unsigned kByteRegister = 1u << 11;  ///< SPL to DIL need a REX
 
     static unsigned number(const Xbyak::Reg& r) { return static_cast<unsigned>(r.getIdx()); }
+    static unsigned width(const Xbyak::Reg& r) { return r.isBit(64) ? kWide : 0; }
+    static bool is_word(const Xbyak::Reg& r) { return r.isREG(32 | 64); }
 
     void with_memory(unsigned form, unsigned reg, const Mem& m) {
         uint8_t* p = start();

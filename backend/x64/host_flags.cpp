@@ -54,7 +54,7 @@ void HostFlags::store(int disp) {
             [[fallthrough]];
         case Sense::Add:
             as_.lahf();
-            as_.seto(al);
+            as_.set_if(kO, al);
             break;
         case Sense::FCmp:
         case Sense::FCmpRev: {
@@ -67,7 +67,7 @@ void HostFlags::store(int disp) {
             break;
         }
     }
-    as_.mov(word[at(disp)], ax);
+    as_.store(at(disp), rax, 1);
 }
 
 // ---- Fetching

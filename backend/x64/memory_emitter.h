@@ -53,6 +53,9 @@ class MemoryEmitter : public Emitter {
     void land(const TagsDiffer& differ);
     bool checks_tags() const;
     const uint8_t* behind_check(const ColdArgs& args) const;
+    /// `what` tells what the tags are compared of: only where it is asked.
+    TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend,
+                           Tagged (MemoryEmitter::*what)(const ColdArgs&) const);
     TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend, const Tagged& what);
     Tagged tagged(const ColdArgs& args) const;
     Tagged tagged_group(const ColdArgs& args) const;

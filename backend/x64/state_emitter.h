@@ -11,7 +11,6 @@ class StateEmitter : public Emitter {
     /// For operations without code of their own: they are emitted with another one, or where they are used.
     void emit_nothing(const Inst&) {}
     void emit_pc_rel(const Inst& i);
-    void emit_insn_start(const Inst& i);
     void emit_get_x(const Inst& i);
     void emit_get_v(const Inst& i);
     void emit_get_flags(const Inst& i);

@@ -1,15 +1,9 @@
-// Guest slots and registers by width.
+// Registers by width.
 #include "backend/x64/types.h"
 
 namespace arclight::backend {
 
 using namespace Xbyak::util;
-
-int slot_disp(unsigned slot) {
-    if (slot == kFlagsSlot) return ARCLIGHT_STATE_DISP(flags);
-    if (slot >= kVSlot) return field(offsetof(jit::GuestState, v) + 16 * (slot - kVSlot));
-    return field(offsetof(jit::GuestState, x) + 8 * slot);
-}
 
 Reg sized_log2(const Reg64& r, unsigned log2) {
     switch (log2) {

@@ -84,7 +84,11 @@ constexpr Mem at(int disp) { return {Operand::RBP, Mem::kNoIndex, disp}; }
 /// The displacement of GuestState's member at `offset`.
 constexpr int field(size_t offset) { return static_cast<int>(offset) - jit::kStateBias; }
 /// The displacement of a guest slot.
-int slot_disp(unsigned slot);
+constexpr int slot_disp(unsigned slot) {
+    if (slot == kFlagsSlot) return ARCLIGHT_STATE_DISP(flags);
+    if (slot >= kVSlot) return field(offsetof(jit::GuestState, v) + 16 * (slot - kVSlot));
+    return field(offsetof(jit::GuestState, x) + 8 * slot);
+}
 
 // Registers by width.
 inline Reg sized(const Reg64& r, Type t) {
