@@ -23,8 +23,8 @@ struct Mem {
 
     Mem operator+(int bytes) const { return {base, index, displacement + bytes}; }
     operator Xbyak::RegExp() const {
-        const Xbyak::RegExp from = Xbyak::Reg64(base) + displacement;
-        return index == kNoIndex ? from : Xbyak::Reg64(index) + from;
+        const Xbyak::Reg64 from(base);
+        return index == kNoIndex ? from + displacement : from + Xbyak::Reg64(index) + displacement;
     }
 };
 inline Mem mem(const Xbyak::Reg64& base, int displacement = 0) {
