@@ -4,6 +4,7 @@
 // for itself.
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <utility>
 
 #include "backend/x64/block_values.h"
@@ -57,7 +58,8 @@ jit::MemoryAccess describe_access(const Inst& i) {
 }
 
 void BlockValues::group_accesses() {
-    const auto& insts = block_->insts;
+    const std::span<const Inst> insts = block_->insts;
+    const std::span<const ir::SidePath> sides = block_->sides;
     struct Open {
         Ref root;
         bool sp_base;
@@ -68,15 +70,19 @@ void BlockValues::group_accesses() {
         size_t count = 0, next = 0;
     };
     OpenGroups now;
-    std::vector<OpenGroups> at_exit(block_->sides.size());
+    std::vector<OpenGroups> at_exit(sides.size());
     auto& [open, open_count, next] = now;
     std::vector<std::pair<Ref, int64_t>> alone;  ///< roots of accesses with kMemAlone, and where these are
     Ref entered = 0;                             ///< the last EnterPage
     Ref passed = 0;                              ///< the last conditional exit
     size_t side = 0;
+    Ref next_side = sides.empty() ? kNoRef : sides[0].begin;
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
-        if (side < block_->sides.size() && r == block_->sides[side].begin) now = at_exit[side++];
+        if (r == next_side) {
+            now = at_exit[side++];
+            next_side = side < sides.size() ? sides[side].begin : kNoRef;
+        }
         if (!kMatters[static_cast<size_t>(i.op)]) continue;
         if (i.op == Op::ExitIf || i.op == Op::ExitIndirectIf) passed = r;
         if (i.op == Op::ExitIf)

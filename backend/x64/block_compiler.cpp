@@ -1,6 +1,8 @@
 // The forward pass over a block: hot path, then cold paths.
 #include "backend/x64/block_compiler.h"
 
+#include <span>
+
 #include "backend/x64/emitter.h"
 #include "backend/x64/exit_emitter.h"
 #include "backend/x64/stub_emitter.h"
@@ -64,11 +66,16 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         as.start_segment();
         ctx_.values.analyse(block, buffer.grouping() && (!ctx_.fastmem || fastmem_grouping_),
                             ctx_.scalable_vectors);
-        const uint32_t count = static_cast<uint32_t>(block.insts.size());
+        const std::span<const Inst> insts = block.insts;
+        const uint32_t count = static_cast<uint32_t>(insts.size());
         size_t side = 0;
+        Ref next_side = block.sides.empty() ? kNoRef : block.sides[0].begin;
         for (uint32_t index = 0; index < count; ++index) {
-            if (side < block.sides.size() && index == block.sides[side].begin) ctx_.begin_side(side++);
-            const Inst& i = block.insts[index];
+            if (index == next_side) {
+                ctx_.begin_side(side++);
+                next_side = side < block.sides.size() ? block.sides[side].begin : kNoRef;
+            }
+            const Inst& i = insts[index];
             if (i.op == Op::InsnStart) {
                 if (as.recorder != nullptr) as.recorder->guest_instruction();
                 ctx_.insn_offset = static_cast<uint32_t>(i.imm);

@@ -138,7 +138,8 @@ SavedLocation GuestSlots::location_of(unsigned slot) const {
 }
 
 std::optional<Xmm> GuestSlots::vector_home(unsigned slot) const {
-    const int home = in_vectors_ ? vector_home_of(slot) : -1;
+    if (!in_vectors_) return std::nullopt;
+    const int home = vector_home_of(slot);
     return home < 0 ? std::nullopt : std::optional<Xmm>(home);
 }
 
@@ -166,8 +167,17 @@ void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
     const ClassScope scope(as_, jit::HostClass::RegisterStore);
     if (const auto home = vector_home(slot)) return store_in_vector(*home, from);
     const Mem where = at(slot_disp(slot));
+    if (from.kind == SavedLocation::Gpr) {
+        as_.mov(where, Reg64(from.reg));
+    } else {
+        store_other(where, from);
+    }
+}
+
+/// What is in no general register.
+void GuestSlots::store_other(const Mem& where, const SavedLocation& from) {
     switch (from.kind) {
-        case SavedLocation::Gpr: as_.mov(where, Reg64(from.reg)); break;
+        case SavedLocation::Gpr: break;
         case SavedLocation::Xmm128: as_.vmovaps(ptr[where], Xmm(from.reg)); break;
         case SavedLocation::Xmm64:
             as_.vmovq(xmm15, Xmm(from.reg));

@@ -89,6 +89,7 @@ class GuestSlots {
     void add_home(Ref r, unsigned slot);
     void store_slot(unsigned slot, const SavedLocation& from);
     void store_in_vector(const Xmm& home, const SavedLocation& from);
+    void store_other(const Mem& where, const SavedLocation& from);
     SavedLocation location_of(unsigned slot) const;
 
     Assembler& as_;
