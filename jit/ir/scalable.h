@@ -149,6 +149,12 @@ constexpr uint64_t element_bits(unsigned size, unsigned vector_bytes) {
     return kLowest[size] & ~uint64_t{0} >> (64 - vector_bytes);
 }
 
+/// Whether the instructions at the block's end are executed with zeros above the 128 bits of V register `index` (GuestState::z_upper),
+/// since others before them have stored them there, and nothing has written the register since but SetV.
+bool is_clear_above(const Block& block, unsigned index);
+/// The same of `store`, which is the next instruction: it stores zeros where they are.
+bool is_cleared(const Block& block, const Inst& store);
+
 /// Inst::aux of both: a runtime id (as CallRuntime's imm) whose arguments are args[0] and args[1], and CallAux.
 constexpr uint32_t scalable_call(uint32_t id, uint32_t call_aux) { return id << 8 | call_aux; }
 constexpr uint32_t scalable_id(uint32_t aux) { return aux >> 8; }
