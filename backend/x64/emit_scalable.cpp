@@ -70,6 +70,11 @@ bool uses_n(Lanes op) {
         case Lanes::UnpackS:
         case Lanes::UnpackU:
         case Lanes::Reverse:
+        case Lanes::Compact:
+        case Lanes::IntToFpS:
+        case Lanes::IntToFpU:
+        case Lanes::FpToIntS:
+        case Lanes::FpToIntU:
         case Lanes::FSqrt:
         case Lanes::FNeg:
         case Lanes::FAbs:
@@ -96,7 +101,9 @@ bool host_has_scalable_vectors() {
 }
 
 bool is_emitted(const ir::Scalable& s) {
-    if (is_shift(s.op) || is_product(s.op)) return s.size != 0;
+    if (is_shift(s.op)) return s.size != 0 || s.scalar;
+    if (is_product(s.op)) return s.size != 0;
+    if (s.op >= Lanes::SatAddS && s.op <= Lanes::SatSubU) return s.size <= 1;
     if (s.op == Lanes::Table) return s.size != 0 || __builtin_cpu_supports("avx512vbmi") != 0;
     if (s.op == Lanes::DotUS || s.op == Lanes::DotSU) return s.size == 2;
     return s.op != Lanes::Index || s.size >= 2;
@@ -301,7 +308,7 @@ void ScalableEmitter::emit_scalable(const Inst& i) {
     if (uses_n(s_.op)) n_ = copy_of(s_.n);
     if (s_.scalar) {
         m_ = vector(kBroadcast);
-        broadcast(m_, i.args[2]);
+        if (!is_shift(s_.op)) broadcast(m_, i.args[2]);
     } else {
         m_ = copy_of(s_.m);
     }
@@ -320,14 +327,22 @@ void ScalableEmitter::emit_scalable(const Inst& i) {
     result_ = in_place ? a_ : vector(ctx_.copies.take());
     if (s_.op == Lanes::Move) return finish(m_);
     if (ir::is_reduction(s_.op)) return reduce();
+    if (s_.op == Lanes::Compact) return compact();
     if (!checks) {
         compute();
         return finish(result_);
     }
-    compute_fp();
     ColdArgs args;
     const size_t behind = reserve_copies(args);
-    const size_t cold = check_result(s_.op == Lanes::FMul || is_fused(s_.op), args);
+    size_t cold = 0;
+    if (s_.op == Lanes::FMax || s_.op == Lanes::FMin) {
+        cold = extremum(args);
+    } else if (s_.op == Lanes::FpToIntS || s_.op == Lanes::FpToIntU) {
+        cold = to_integer(args);
+    } else {
+        compute_fp();
+        cold = check_result(s_.op == Lanes::FMul || is_fused(s_.op), args);
+    }
     if (in_place)
         store_result();
     else
@@ -339,6 +354,7 @@ void ScalableEmitter::emit_scalable(const Inst& i) {
 void ScalableEmitter::compute() {
     if (ir::is_permutation(s_.op)) return permute();
     if (ir::is_dot(s_.op)) return add_products();
+    if (is_shift(s_.op) && s_.scalar) return shift_by_constant();
     const Xmm &n = n_, &m = m_, &r = result_, t = vector(kTemporary);
     const auto by_width = [&](const Vex3ByWidth& op, const Xmm& to) { (as_.*op[s_.size])(to, n, m); };
     switch (s_.op) {
@@ -376,6 +392,10 @@ void ScalableEmitter::compute() {
         case Lanes::Index: return make_index();
         case Lanes::UnpackS: return unpack(true);
         case Lanes::UnpackU: return unpack(false);
+        case Lanes::SatAddS: return s_.size == 0 ? as_.vpaddsb(r, n, m) : as_.vpaddsw(r, n, m);
+        case Lanes::SatAddU: return s_.size == 0 ? as_.vpaddusb(r, n, m) : as_.vpaddusw(r, n, m);
+        case Lanes::SatSubS: return s_.size == 0 ? as_.vpsubsb(r, n, m) : as_.vpsubsw(r, n, m);
+        case Lanes::SatSubU: return s_.size == 0 ? as_.vpsubusb(r, n, m) : as_.vpsubusw(r, n, m);
         case Lanes::XorRotate: return xor_rotate();
         case Lanes::Bitwise:
             as_.vmovdqa64(r, a_);
@@ -446,59 +466,6 @@ void ScalableEmitter::unpack(bool is_signed) {
         case 2: return is_signed ? as_.vpmovsxwd(r, from) : as_.vpmovzxwd(r, from);
         default: return is_signed ? as_.vpmovsxdq(r, from) : as_.vpmovzxdq(r, from);
     }
-}
-
-void ScalableEmitter::compute_fp() {
-    const bool dbl = s_.size == 3;
-    const Xmm &n = n_, &m = m_;
-    const bool masked = s_.inactive != Inactive::None;
-    const Xmm r = masked ? result_ | mask_ | T_z : result_;
-    const auto two = [&](VexFp3 single, VexFp3 of_doubles, const Xmm& a, const Xmm& b) {
-        (as_.*(dbl ? of_doubles : single))(r, a, b);
-    };
-    const auto fused = [&](Vex3 single, Vex3 of_doubles) {
-        if (result_.getIdx() != a_.getIdx()) as_.vmovdqa64(result_, a_);
-        (as_.*(dbl ? of_doubles : single))(masked ? result_ | mask_ : result_, n, m);
-    };
-    switch (s_.op) {
-        case Lanes::FAdd: return two(&Cg::vaddps, &Cg::vaddpd, n, m);
-        case Lanes::FSub: return two(&Cg::vsubps, &Cg::vsubpd, n, m);
-        case Lanes::FSubReversed: return two(&Cg::vsubps, &Cg::vsubpd, m, n);
-        case Lanes::FMul: return two(&Cg::vmulps, &Cg::vmulpd, n, m);
-        case Lanes::FDiv: return two(&Cg::vdivps, &Cg::vdivpd, n, m);
-        case Lanes::FSqrt: return dbl ? as_.vsqrtpd(r, m) : as_.vsqrtps(r, m);
-        case Lanes::FMulAdd: return fused(&Cg::vfmadd231ps, &Cg::vfmadd231pd);
-        case Lanes::FMulSub: return fused(&Cg::vfnmadd231ps, &Cg::vfnmadd231pd);
-        case Lanes::FNegMulAdd: return fused(&Cg::vfnmsub231ps, &Cg::vfnmsub231pd);
-        default: return fused(&Cg::vfmsub231ps, &Cg::vfmsub231pd);
-    }
-}
-
-/// The smallest normal number in each element, doubled as an integer, for later operations too.
-void ScalableEmitter::load_edge(unsigned size) {
-    as_.mov(rax, size == 3 ? 0x0020'0000'0000'0000 : words(0x0100'0000));
-    as_.vpbroadcastq(vector(kEdge), rax);
-}
-
-size_t ScalableEmitter::check_result(bool tiny, ColdArgs args) {
-    const ClassScope scope(as_, jit::HostClass::FpCheck);
-    const bool dbl = s_.size == 3;
-    const Xmm &r = result_, t = vector(kTemporary), edge = vector(kEdge);
-    const auto active = [&](const Xbyak::Opmask& k) { return s_.inactive != Inactive::None ? k | mask_ : k; };
-    dbl ? as_.vcmppd(active(k2), r, r, 3) : as_.vcmpps(active(k2), r, r, 3);
-    if (tiny) {
-        // The smallest normal number of either sign.
-        if (ctx_.copies.edge_size != s_.size) load_edge(s_.size);
-        ctx_.copies.edge_size = s_.size;
-        (as_.*kPackedAdd[s_.size])(t, r, r);
-        dbl ? as_.vpcmpeqq(active(k3), t, edge) : as_.vpcmpeqd(active(k3), t, edge);
-        as_.kortestw(k2, k3);
-    } else {
-        as_.kortestw(k2, k2);
-    }
-    args.inst = cur();
-    args.imm = ctx_.insn_offset;
-    return cold_.jump(kNe, cold_fn<&ScalableEmitter::cold_operation>, args);
 }
 
 void ScalableEmitter::compare(const Reg64& bits) {

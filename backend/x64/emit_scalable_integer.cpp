@@ -1,4 +1,6 @@
 // Integers in scalable vectors, with AVX-512: rotations, dot products, and reductions to one element.
+#include <algorithm>
+
 #include "backend/x64/scalable_emitter.h"
 #include "backend/x64/simd.h"
 
@@ -31,6 +33,29 @@ void ScalableEmitter::every_other(const Xmm& to, const Xmm& from, unsigned size,
     const auto half = static_cast<int>(bits_of(size) / 2);
     if (!odd) shift(to, from, size, -half, false);
     shift(to, odd ? from : to, size, half, is_signed);
+}
+
+void ScalableEmitter::shift_by_constant() {
+    const Xmm &r = result_, mask = vector(kBroadcast);
+    const bool left = s_.op == Lanes::Shl, is_signed = s_.op == Lanes::ShrS;
+    const int by = static_cast<uint8_t>(s_.imm);
+    if (s_.size != 0) return shift(r, n_, s_.size, left ? -by : by, is_signed);
+    // By halfwords, without what comes from the byte beside.
+    const int bits = is_signed ? std::min(by, 7) : by;
+    shift(r, n_, 1, left ? -bits : bits, false);
+    const uint64_t kept = left ? uint64_t{0xff} << bits : uint64_t{0xff} >> bits;
+    as_.vpbroadcastq(mask, ctx_.constants.address(bytes(kept), 0));
+    as_.vpandq(r, r, mask);
+    if (!is_signed) return;
+    as_.vpbroadcastq(mask, ctx_.constants.address(bytes(uint64_t{0x80} >> bits), 0));
+    as_.vpxorq(r, r, mask);
+    as_.vpsubb(r, r, mask);
+}
+
+void ScalableEmitter::compact() {
+    const Xmm to = result_ | mask_ | T_z;
+    s_.size == 2 ? as_.vpcompressd(to, m_) : as_.vpcompressq(to, m_);
+    store_result();
 }
 
 void ScalableEmitter::xor_rotate() {

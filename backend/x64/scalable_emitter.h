@@ -59,6 +59,8 @@ class ScalableEmitter : public MemoryEmitter {
     void permute_wide();
     // emit_scalable_integer.cpp
     void xor_rotate();
+    void shift_by_constant();
+    void compact();
     void add_products();
     void add_unsigned_halfwords(const Xmm& t, const Xmm& u, const Xmm& w);
     void every_other(const Xmm& to, const Xmm& from, unsigned size, bool odd, bool is_signed);
@@ -69,6 +71,9 @@ class ScalableEmitter : public MemoryEmitter {
     void compare(const Reg64& bits);
     /// The runtime does it where a result is a NaN or, with `tiny`, at the edge of underflow. Returns the cold path.
     size_t check_result(bool tiny, ColdArgs args);
+    size_t leave_if_any(ColdArgs args);
+    size_t extremum(const ColdArgs& args);
+    size_t to_integer(const ColdArgs& args);
     void load_edge(unsigned size);
     void finish(const Xmm& value);
     void store_result();

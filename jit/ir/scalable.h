@@ -38,7 +38,7 @@ enum class Lanes : uint8_t {
     ZExt16,
     SExt32,
     ZExt32,
-    Shl,  ///< by m, unsigned; 0 from the width on
+    Shl,  ///< by m, unsigned; 0 from the width on. With Scalable::scalar by Scalable::imm
     ShrU,
     ShrS,    ///< copies of the sign from the width on
     MulAdd,  ///< a + n * m
@@ -47,6 +47,11 @@ enum class Lanes : uint8_t {
     // Of the second operand's elements of half the size, those in its lower or (Scalable::imm not 0) upper half.
     UnpackS,
     UnpackU,
+    SatAddS,  ///< saturating
+    SatAddU,
+    SatSubS,
+    SatSubU,
+    Compact,    ///< the active ones of m, one behind the other, and then 0
     XorRotate,  ///< n ^ m, rotated to the right by Scalable::imm, 1 to the width
     Bitwise,    ///< bit a << 2 | m << 1 | n of Scalable::imm, for bits of all three
     // a + the products of four elements each of a quarter of the size, of n and m: both signed, both unsigned, one of them.
@@ -85,6 +90,13 @@ enum class Lanes : uint8_t {
     FSqrt,  ///< of m, as FNeg and FAbs
     FNeg,
     FAbs,
+    FMax,  ///< with a NaN among the operands what FMAX or FMAXNM makes of it, as the call knows
+    FMin,
+    // Numbers of the same size, of m.
+    IntToFpS,
+    IntToFpU,
+    FpToIntS,  ///< towards zero
+    FpToIntU,
     FMulAdd,     ///< a + n * m, fused
     FMulSub,     ///< a - n * m
     FNegMulAdd,  ///< -a - n * m

@@ -39,6 +39,14 @@ std::optional<Lanes> binary(Op op) {
         case Op::VFSub: return Lanes::FSub;
         case Op::VFMul: return Lanes::FMul;
         case Op::VFDiv: return Lanes::FDiv;
+        case Op::VFMax:
+        case Op::VFMaxNum: return Lanes::FMax;
+        case Op::VFMin:
+        case Op::VFMinNum: return Lanes::FMin;
+        case Op::VQAddS: return Lanes::SatAddS;
+        case Op::VQAddU: return Lanes::SatAddU;
+        case Op::VQSubS: return Lanes::SatSubS;
+        case Op::VQSubU: return Lanes::SatSubU;
         default: return {};
     }
 }
@@ -144,11 +152,11 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
         case Scalable::ElementMergingReversed: reversed(); return element(o.variant);
         case Scalable::ElementOf: return element(o.variant);
         case Scalable::ElementUnaryMerging: of_n(Inactive::Keep); return element(o.variant);
-        case Scalable::ElementImmediateMerging:
-            destructive();
+        case Scalable::ElementImmediateMerging: destructive(); [[fallthrough]];
+        case Scalable::ElementImmediateOf:
             constant(o.imm);
+            s.imm = static_cast<int8_t>(o.imm);
             return element(o.variant);
-        case Scalable::ElementImmediateOf: constant(o.imm); return element(o.variant);
         case Scalable::MultiplyImmediate:
             s.n = o.d;
             constant(byte(o));
@@ -209,6 +217,15 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
             s.size = 0;
             s.imm = static_cast<int8_t>(o.imm < s.bytes() ? o.imm : 0);
             return Lanes::Extract;
+        case Scalable::Compact: of_n(Inactive::Zero); return Lanes::Compact;
+        case Scalable::IntegerToFp:
+        case Scalable::FpToInteger: {
+            const bool to_fp = o.kind == Scalable::IntegerToFp;
+            if (o.variant != (o.size | o.size << 4)) return {};
+            of_n(Inactive::Keep);
+            if (to_fp) return o.k != 0 ? Lanes::IntToFpU : Lanes::IntToFpS;
+            return o.k != 0 ? Lanes::FpToIntU : Lanes::FpToIntS;
+        }
         case Scalable::IntegerReduce: of_n(Inactive::Zero); return kReductions[o.variant];
         case Scalable::Compare:
             s.inactive = Inactive::Zero;

@@ -357,6 +357,18 @@ TEST(Sve, LoopsCallNothing) {
         0x049a'2422,  // andv s2, p1, z1.s
         0xa500'2802,  // ld1rqw {z2.s}, p2/z, [x0]
         0xa581'2802,  // ld1rqd {z2.d}, p2/z, [x0, #16]
+        0x042b'9c22,  // lsl z2.b, z1.b, #3
+        0x0400'85c2,  // asr z2.b, p1/m, z2.b, #2
+        0x047b'9422,  // lsr z2.s, z1.s, #5
+        0x0423'1422,  // uqadd z2.b, z1.b, z3.b
+        0x0463'1822,  // sqsub z2.h, z1.h, z3.h
+        0x05a1'8422,  // compact z2.s, p1, z1.s
+        0x6586'8422,  // fmax z2.s, p1/m, z2.s, z1.s
+        0x65c5'8422,  // fminnm z2.d, p1/m, z2.d, z1.d
+        0x6594'a422,  // scvtf z2.s, p1/m, z1.s
+        0x65d7'a422,  // ucvtf z2.d, p1/m, z1.d
+        0x659c'a402,  // fcvtzs z2.s, p1/m, z0.s
+        0x65df'a402,  // fcvtzu z2.d, p1/m, z0.d
     };
     Engine engine(kSve);
     for (const uint32_t bytes : {16u, 32u, 64u})
