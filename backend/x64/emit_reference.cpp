@@ -13,7 +13,7 @@ void SimdEmitter::emit_reference_call(const Inst& i) {
     constexpr int kOperands[3] = {ARCLIGHT_STATE_DISP(vector_call.a), ARCLIGHT_STATE_DISP(vector_call.b),
                                   ARCLIGHT_STATE_DISP(vector_call.c)};
     if (jit::reference_function(i.op) == nullptr) throw TooComplex{};
-    ctx_.copies.clear();
+    ctx_.copies.clobber();
     for (unsigned k = 0; k < i.nargs; ++k) {
         const Ref r = i.args[k];
         const Type t = values_.inst(r).type;

@@ -13,9 +13,6 @@
 //     vmovdqa64 [z_upper of d], zmm24
 //     vmovdqa   [v of d], xmm24
 //
-// An access looks the page of its first and last byte up in the soft TLB, as others do (emit_memory.cpp); what misses, is in two
-// pages or, through the fastmem, faults is done by the runtime, element by element. Nothing has been written then.
-//
 // What an operation has loaded or made stays where it is for the next ones of the block (scalable_copies.h). xmm16 to xmm31 and the
 // masks are free in all blocks, but for those of CodeOptions::vector_registers.
 #include "backend/x64/exit_emitter.h"
@@ -44,8 +41,6 @@ constexpr Vex3ByWidth kShiftRight = {nullptr, &Cg::vpsrlvw, &Cg::vpsrlvd, &Cg::v
 constexpr Vex3ByWidth kShiftSigned = {nullptr, &Cg::vpsravw, &Cg::vpsravd, &Cg::vpsravq};
 constexpr VexUnary kAbs[] = {&Cg::vpabsb, &Cg::vpabsw, &Cg::vpabsd, &Cg::vpabsq};
 
-// What an operation works with.
-constexpr int kBroadcast = 16, kTemporary = 17, kSpare = 18;
 constexpr int place(unsigned z) { return ARCLIGHT_STATE_DISP(v) + 16 * static_cast<int>(z); }
 constexpr int upper_place(unsigned z) {
     return ARCLIGHT_STATE_DISP(z_upper) + static_cast<int>(sizeof(jit::ScalableUpper) * z);
@@ -74,6 +69,12 @@ bool uses_n(Lanes op) {
         case Lanes::Index:
         case Lanes::UnpackS:
         case Lanes::UnpackU:
+        case Lanes::Reverse:
+        case Lanes::Compact:
+        case Lanes::IntToFpS:
+        case Lanes::IntToFpU:
+        case Lanes::FpToIntS:
+        case Lanes::FpToIntU:
         case Lanes::FSqrt:
         case Lanes::FNeg:
         case Lanes::FAbs:
@@ -81,13 +82,15 @@ bool uses_n(Lanes op) {
         case Lanes::LoadSigned:
         case Lanes::LoadReplicated:
         case Lanes::LoadReplicatedSigned:
+        case Lanes::LoadSegment:
         case Lanes::Store: return false;
-        default: return true;
+        default: return !ir::is_reduction(op);
     }
 }
+bool is_fused(Lanes op) { return op >= Lanes::FMulAdd && op <= Lanes::FNegMulSub; }
 bool uses_a(const ir::Scalable& s) {
-    return s.op == Lanes::MulAdd || s.op == Lanes::MulSub ||
-           (s.op >= Lanes::FMulAdd && s.op <= Lanes::FNegMulSub) || s.inactive == Inactive::Other;
+    return s.op == Lanes::MulAdd || s.op == Lanes::MulSub || s.op == Lanes::Bitwise || ir::is_dot(s.op) ||
+           is_fused(s.op) || s.inactive == Inactive::Other;
 }
 }  // namespace
 
@@ -98,7 +101,11 @@ bool host_has_scalable_vectors() {
 }
 
 bool is_emitted(const ir::Scalable& s) {
-    if (is_shift(s.op) || is_product(s.op)) return s.size != 0;
+    if (is_shift(s.op)) return s.size != 0 || s.scalar;
+    if (is_product(s.op)) return s.size != 0;
+    if (s.op >= Lanes::SatAddS && s.op <= Lanes::SatSubU) return s.size <= 1;
+    if (s.op == Lanes::Table) return s.size != 0 || __builtin_cpu_supports("avx512vbmi") != 0;
+    if (s.op == Lanes::DotUS || s.op == Lanes::DotSU) return s.size == 2;
     return s.op != Lanes::Index || s.size >= 2;
 }
 
@@ -159,13 +166,18 @@ void ScalableEmitter::load_copies(const ColdArgs& args) {
         if (const auto [predicate, size] = copies.masks()[k]; predicate != kNone)
             load_mask(Xbyak::Opmask(static_cast<int>(ScalableCopies::kFirstMask + k)), predicate, size, rcx);
     as_.pop(rcx);
+    if (copies.edge_size != kNone) load_edge(copies.edge_size);
 }
 
 Xmm ScalableEmitter::copy_of(unsigned z) {
     uint8_t reg = ctx_.copies.vector(z);
     if (reg == kNone) {
         reg = ctx_.copies.take();
-        load_register(vector(reg), z);
+        // Zeros above it need not be read.
+        if (ctx_.copies.is_zero_above(z))
+            as_.vmovdqa64(Xmm(reg), ptr[at(place(z))]);
+        else
+            load_register(vector(reg), z);
         ctx_.copies.set_vector(z, reg);
     }
     return vector(reg);
@@ -277,6 +289,7 @@ void ScalableEmitter::finish(const Xmm& value) {
 
 void ScalableEmitter::store_result() {
     store_register(s_.d, result_);
+    ctx_.copies.set_above(s_.d, false);
     ctx_.copies.set_vector(s_.d, static_cast<uint8_t>(result_.getIdx()));
 }
 
@@ -295,26 +308,42 @@ void ScalableEmitter::emit_scalable(const Inst& i) {
     if (uses_n(s_.op)) n_ = copy_of(s_.n);
     if (s_.scalar) {
         m_ = vector(kBroadcast);
-        broadcast(m_, i.args[2]);
+        if (!is_shift(s_.op)) broadcast(m_, i.args[2]);
     } else {
         m_ = copy_of(s_.m);
+    }
+    if (s_.indexed) {
+        const uint8_t words =
+            s_.size == 3 ? (s_.imm != 0 ? 0xee : 0x44) : static_cast<uint8_t>(0x55 * s_.imm);
+        as_.vpshufd(vector(kBroadcast), m_, words);
+        m_ = vector(kBroadcast);
     }
     if (ir::is_compare(s_.op)) return compare(bits);
     if (uses_a(s_)) a_ = copy_of(s_.a);
     if (s_.inactive == Inactive::Keep) other_ = copy_of(s_.d);
     if (s_.inactive == Inactive::Other) other_ = a_;
-    result_ = vector(ctx_.copies.take());
+    // The addend may become the sum where it is: what is done again is of GuestState's.
+    const bool in_place = is_fused(s_.op) && s_.inactive <= Inactive::Keep && s_.a == s_.d;
+    result_ = in_place ? a_ : vector(ctx_.copies.take());
     if (s_.op == Lanes::Move) return finish(m_);
+    if (ir::is_reduction(s_.op)) return reduce();
+    if (s_.op == Lanes::Compact) return compact();
     if (!checks) {
         compute();
         return finish(result_);
     }
-    compute_fp();
     ColdArgs args;
     const size_t behind = reserve_copies(args);
-    const size_t cold = check_result(s_.op == Lanes::FMul || s_.op >= Lanes::FMulAdd, args);
-    // What a fused operation has added to is in the inactive elements.
-    if (s_.op >= Lanes::FMulAdd && s_.inactive == Inactive::Keep && s_.a == s_.d)
+    size_t cold = 0;
+    if (s_.op == Lanes::FMax || s_.op == Lanes::FMin) {
+        cold = extremum(args);
+    } else if (s_.op == Lanes::FpToIntS || s_.op == Lanes::FpToIntU) {
+        cold = to_integer(args);
+    } else {
+        compute_fp();
+        cold = check_result(s_.op == Lanes::FMul || is_fused(s_.op), args);
+    }
+    if (in_place)
         store_result();
     else
         finish(result_);
@@ -323,6 +352,9 @@ void ScalableEmitter::emit_scalable(const Inst& i) {
 }
 
 void ScalableEmitter::compute() {
+    if (ir::is_permutation(s_.op)) return permute();
+    if (ir::is_dot(s_.op)) return add_products();
+    if (is_shift(s_.op) && s_.scalar) return shift_by_constant();
     const Xmm &n = n_, &m = m_, &r = result_, t = vector(kTemporary);
     const auto by_width = [&](const Vex3ByWidth& op, const Xmm& to) { (as_.*op[s_.size])(to, n, m); };
     switch (s_.op) {
@@ -360,6 +392,14 @@ void ScalableEmitter::compute() {
         case Lanes::Index: return make_index();
         case Lanes::UnpackS: return unpack(true);
         case Lanes::UnpackU: return unpack(false);
+        case Lanes::SatAddS: return s_.size == 0 ? as_.vpaddsb(r, n, m) : as_.vpaddsw(r, n, m);
+        case Lanes::SatAddU: return s_.size == 0 ? as_.vpaddusb(r, n, m) : as_.vpaddusw(r, n, m);
+        case Lanes::SatSubS: return s_.size == 0 ? as_.vpsubsb(r, n, m) : as_.vpsubsw(r, n, m);
+        case Lanes::SatSubU: return s_.size == 0 ? as_.vpsubusb(r, n, m) : as_.vpsubusw(r, n, m);
+        case Lanes::XorRotate: return xor_rotate();
+        case Lanes::Bitwise:
+            as_.vmovdqa64(r, a_);
+            return as_.vpternlogq(r, m, n, static_cast<uint8_t>(s_.imm));
         default: {  // FNeg and FAbs
             as_.mov(rax, sign_bits(s_.size));
             as_.vpbroadcastq(t, rax);
@@ -402,11 +442,11 @@ void ScalableEmitter::make_index() {
     (as_.*kPackedAdd[s_.size])(r, r, m_);
 }
 
-void ScalableEmitter::unpack(bool is_signed) {
-    const Xmm& r = result_;
-    const int all = m_.getIdx();
+/// The lower or upper half of `v`, which may be where it is, or in the temporary.
+Xmm ScalableEmitter::half_of(const Xmm& v, bool upper) {
+    const int all = v.getIdx();
     int half = all;
-    if (s_.imm != 0) {
+    if (upper) {
         half = kTemporary;
         if (s_.length == 2)
             as_.vextracti32x8(Ymm(half), Zmm(all), 1);
@@ -415,59 +455,17 @@ void ScalableEmitter::unpack(bool is_signed) {
         else
             as_.vpunpckhqdq(Xmm(half), Xmm(all), Xmm(all));
     }
-    const Xmm from = s_.length == 2 ? Ymm(half) : Xmm(half);
+    return s_.length == 2 ? Ymm(half) : Xmm(half);
+}
+
+void ScalableEmitter::unpack(bool is_signed) {
+    const Xmm& r = result_;
+    const Xmm from = half_of(m_, s_.imm != 0);
     switch (s_.size) {
         case 1: return is_signed ? as_.vpmovsxbw(r, from) : as_.vpmovzxbw(r, from);
         case 2: return is_signed ? as_.vpmovsxwd(r, from) : as_.vpmovzxwd(r, from);
         default: return is_signed ? as_.vpmovsxdq(r, from) : as_.vpmovzxdq(r, from);
     }
-}
-
-void ScalableEmitter::compute_fp() {
-    const bool dbl = s_.size == 3;
-    const Xmm &n = n_, &m = m_;
-    const bool masked = s_.inactive != Inactive::None;
-    const Xmm r = masked ? result_ | mask_ | T_z : result_;
-    const auto two = [&](VexFp3 single, VexFp3 of_doubles, const Xmm& a, const Xmm& b) {
-        (as_.*(dbl ? of_doubles : single))(r, a, b);
-    };
-    const auto fused = [&](Vex3 single, Vex3 of_doubles) {
-        as_.vmovdqa64(result_, a_);
-        (as_.*(dbl ? of_doubles : single))(masked ? result_ | mask_ : result_, n, m);
-    };
-    switch (s_.op) {
-        case Lanes::FAdd: return two(&Cg::vaddps, &Cg::vaddpd, n, m);
-        case Lanes::FSub: return two(&Cg::vsubps, &Cg::vsubpd, n, m);
-        case Lanes::FSubReversed: return two(&Cg::vsubps, &Cg::vsubpd, m, n);
-        case Lanes::FMul: return two(&Cg::vmulps, &Cg::vmulpd, n, m);
-        case Lanes::FDiv: return two(&Cg::vdivps, &Cg::vdivpd, n, m);
-        case Lanes::FSqrt: return dbl ? as_.vsqrtpd(r, m) : as_.vsqrtps(r, m);
-        case Lanes::FMulAdd: return fused(&Cg::vfmadd231ps, &Cg::vfmadd231pd);
-        case Lanes::FMulSub: return fused(&Cg::vfnmadd231ps, &Cg::vfnmadd231pd);
-        case Lanes::FNegMulAdd: return fused(&Cg::vfnmsub231ps, &Cg::vfnmsub231pd);
-        default: return fused(&Cg::vfmsub231ps, &Cg::vfmsub231pd);
-    }
-}
-
-size_t ScalableEmitter::check_result(bool tiny, ColdArgs args) {
-    const ClassScope scope(as_, jit::HostClass::FpCheck);
-    const bool dbl = s_.size == 3;
-    const Xmm &r = result_, t = vector(kTemporary), edge = vector(kSpare);
-    const auto active = [&](const Xbyak::Opmask& k) { return s_.inactive != Inactive::None ? k | mask_ : k; };
-    dbl ? as_.vcmppd(active(k2), r, r, 3) : as_.vcmpps(active(k2), r, r, 3);
-    if (tiny) {
-        // The smallest normal number of either sign.
-        as_.mov(rax, dbl ? 0x0020'0000'0000'0000 : words(0x0100'0000));
-        as_.vpbroadcastq(edge, rax);
-        (as_.*kPackedAdd[s_.size])(t, r, r);
-        dbl ? as_.vpcmpeqq(active(k3), t, edge) : as_.vpcmpeqd(active(k3), t, edge);
-        as_.kortestw(k2, k3);
-    } else {
-        as_.kortestw(k2, k2);
-    }
-    args.inst = cur();
-    args.imm = ctx_.insn_offset;
-    return cold_.jump(kNe, cold_fn<&ScalableEmitter::cold_operation>, args);
 }
 
 void ScalableEmitter::compare(const Reg64& bits) {
@@ -502,110 +500,6 @@ void ScalableEmitter::compare(const Reg64& bits) {
     }
     ctx_.copies.forget_predicate(s_.d);
     as_.mov(at(predicate_place(s_.d)), rax);
-}
-
-// ---- Accesses
-
-void ScalableEmitter::emit_access(const Inst& i) {
-    s_ = ir::Scalable::unpack(i.imm);
-    if (!ctx_.scalable_vectors || ctx_.buffer.spectre()) return emit_runtime_call(i);
-    const bool writes = s_.op == Lanes::Store;
-    ctx_.copies.begin();
-    prepare_access();
-    give_up_registers(s_);
-    const Reg64 addr = regs_.use(i.args[2]);
-    const ScratchGpr temp(regs_);
-    if (s_.inactive != Inactive::None) mask_ = governing(temp);
-    result_ = writes ? copy_of(s_.d) : vector(ctx_.copies.take());
-    ColdArgs args;
-    const size_t behind = reserve_copies(args);
-    size_t cold = 0;
-    {
-        const ClassScope scope(as_, jit::HostClass::SoftTlb);
-        if (ctx_.fastmem) {
-            cold = miss(Jump{}, addr, args, cold_fn<&ScalableEmitter::cold_access>);
-            look_up_fastmem(addr, false);
-        } else {
-            const jit::MemoryAccess plain{writes ? jit::MemoryKind::StoreV : jit::MemoryKind::LoadV, 0};
-            compare_tag(plain, {addr}, temp, 0, static_cast<int>(s_.memory_bytes()) - 1, writes);
-            args.flag = with_victim(temp);
-            args.reg[kTagRegister] = with_tags(temp);
-            cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&ScalableEmitter::cold_access>);
-            load_addend(rax, false);
-        }
-        ctx_.faults.start_fastmem(as_.here());
-    }
-    ctx_.faults.mark_access(as_.here());
-    {
-        const ClassScope scope(as_, jit::HostClass::Access);
-        access(rax + mem(addr));
-    }
-    if (!writes) store_result();
-    ctx_.copies_behind[behind] = ctx_.copies;
-    resume_here(cold);
-}
-
-/// Of elements that memory and the register have in the same size, or not.
-void ScalableEmitter::access(const Mem& where) {
-    const bool masked = s_.inactive != Inactive::None;
-    const Xmm& v = result_;
-    if (s_.op == Lanes::Store) {
-        const Address to = masked ? ptr[where] | mask_ : ptr[where];
-        switch (s_.size << 2 | s_.memory_size) {
-            case 0 << 2 | 0: return as_.vmovdqu8(to, v);
-            case 1 << 2 | 1: return as_.vmovdqu16(to, v);
-            case 2 << 2 | 2: return as_.vmovdqu32(to, v);
-            case 3 << 2 | 3: return as_.vmovdqu64(to, v);
-            case 1 << 2 | 0: return as_.vpmovwb(to, v);
-            case 2 << 2 | 0: return as_.vpmovdb(to, v);
-            case 2 << 2 | 1: return as_.vpmovdw(to, v);
-            case 3 << 2 | 0: return as_.vpmovqb(to, v);
-            case 3 << 2 | 1: return as_.vpmovqw(to, v);
-            default: return as_.vpmovqd(to, v);
-        }
-    }
-    const Xmm to = masked ? v | mask_ | T_z : v;
-    const Address from = ptr[where];
-    if (ir::is_replicated(s_.op)) {
-        // Whether an element is active or not: the page may be read.
-        as_.load_sized(rax, where, s_.memory_size, s_.op == Lanes::LoadReplicatedSigned, Type::I64);
-        switch (s_.size) {
-            case 0: return as_.vpbroadcastb(to, al);
-            case 1: return as_.vpbroadcastw(to, ax);
-            case 2: return as_.vpbroadcastd(to, eax);
-            default: return as_.vpbroadcastq(to, rax);
-        }
-    }
-    const bool is_signed = s_.op == Lanes::LoadSigned;
-    switch (s_.size << 2 | s_.memory_size) {
-        case 0 << 2 | 0: return as_.vmovdqu8(to, from);
-        case 1 << 2 | 1: return as_.vmovdqu16(to, from);
-        case 2 << 2 | 2: return as_.vmovdqu32(to, from);
-        case 3 << 2 | 3: return as_.vmovdqu64(to, from);
-        case 1 << 2 | 0: return is_signed ? as_.vpmovsxbw(to, from) : as_.vpmovzxbw(to, from);
-        case 2 << 2 | 0: return is_signed ? as_.vpmovsxbd(to, from) : as_.vpmovzxbd(to, from);
-        case 2 << 2 | 1: return is_signed ? as_.vpmovsxwd(to, from) : as_.vpmovzxwd(to, from);
-        case 3 << 2 | 0: return is_signed ? as_.vpmovsxbq(to, from) : as_.vpmovzxbq(to, from);
-        case 3 << 2 | 1: return is_signed ? as_.vpmovsxwq(to, from) : as_.vpmovzxwq(to, from);
-        default: return is_signed ? as_.vpmovsxdq(to, from) : as_.vpmovzxdq(to, from);
-    }
-}
-
-void ScalableEmitter::cold_access(const ColdArgs& args) {
-    const Inst& i = values_.inst(args.inst);
-    const auto point = static_cast<size_t>(args.imm);
-    const ir::Scalable s = ir::Scalable::unpack(i.imm);
-    const bool writes = s.op == Lanes::Store;
-    const TagsDiffer differ =
-        try_checked(args, rax, {.from = Reg64(args.reg[0]), .bytes = s.memory_bytes(), .write = writes});
-    try_victim(args, rax, writes);
-    land(differ);
-    ctx_.faults.mark_slow_path(point, as_.here());
-    ctx_.slots.write_back_snapshot(args.first, args.count);
-    call_runtime(i, ctx_.faults.insn_offset(point));
-    ctx_.faults.mark_return(point, as_.here());
-    load_copies(args);
-    jump_back(args);
 }
 
 }  // namespace arclight::backend

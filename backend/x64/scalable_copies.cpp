@@ -5,7 +5,7 @@
 
 namespace arclight::backend {
 
-void ScalableCopies::forget_changed(const Inst& i) {
+void ScalableCopies::note(const Inst& i) {
     constexpr uint64_t kUpper = offsetof(jit::GuestState, z_upper),
                        kPredicates = offsetof(jit::GuestState, p);
     switch (i.op) {
@@ -13,10 +13,15 @@ void ScalableCopies::forget_changed(const Inst& i) {
         case Op::ScalableAccess: return;
         case Op::SetV: return forget_vector(static_cast<unsigned>(i.imm));
         case Op::StoreField:
-            if (i.imm >= kPredicates && i.imm < kPredicates + sizeof(jit::GuestState::p))
+            if (i.imm >= kPredicates && i.imm < kPredicates + sizeof(jit::GuestState::p)) {
                 forget_predicate(static_cast<unsigned>((i.imm - kPredicates) / sizeof(uint64_t)));
-            else if (i.imm >= kUpper && i.imm < kUpper + sizeof(jit::GuestState::z_upper))
-                forget_vector(static_cast<unsigned>((i.imm - kUpper) / sizeof(jit::ScalableUpper)));
+            } else if (i.imm >= kUpper && i.imm < kUpper + sizeof(jit::GuestState::z_upper)) {
+                // Of zeros (translate/sve.cpp), this or the last one of them.
+                const auto z = static_cast<unsigned>((i.imm - kUpper) / sizeof(jit::ScalableUpper));
+                forget_vector(z);
+                set_above(z, (i.imm - kUpper) % sizeof(jit::ScalableUpper) ==
+                                 sizeof(jit::ScalableUpper) - sizeof(jit::V128));
+            }
             return;
         case Op::InsnStart:
         case Op::GetX:
@@ -26,34 +31,34 @@ void ScalableCopies::forget_changed(const Inst& i) {
         case Op::GetV:
         case Op::LoadField:
         case Op::ExitIf: return;
+        case Op::CallRuntime: return clear();
         default:
             // Others may have paths through C++.
-            if (ir::info(i.op).effects != 'P') clear();
+            if (ir::info(i.op).effects != 'P') clobber();
     }
 }
 
 uint8_t ScalableCopies::vector(unsigned z) {
     const auto at = std::ranges::find(vectors_, static_cast<uint8_t>(z));
     if (at == vectors_.end()) return kNone;
-    const auto reg = static_cast<uint8_t>(kFirst + (at - vectors_.begin()));
-    pinned_ |= 1u << reg;
-    return reg;
+    const auto k = static_cast<unsigned>(at - vectors_.begin());
+    pinned_ |= 1u << (kFirst + k);
+    asked_[k] = ++questions_;
+    return static_cast<uint8_t>(kFirst + k);
 }
 
 uint8_t ScalableCopies::take() {
-    // In turn, but those that hold nothing first.
-    const auto is_free = [&](unsigned k) { return (pinned_ >> (kFirst + k) & 1) == 0; };
-    constexpr unsigned kCount = kEnd - kFirst;
-    unsigned taken = kCount;
-    for (unsigned n = 0; n < kCount && taken == kCount; ++n)
-        if (vectors_[n] == kNone && is_free(n)) taken = n;
-    while (taken == kCount) {
-        if (is_free(next_)) taken = next_;
-        next_ = static_cast<uint8_t>((next_ + 1u) % kCount);
+    // One that holds nothing, else the one that has not been asked for the longest.
+    unsigned taken = kEnd - kFirst;
+    for (unsigned k = 0; k < vectors_.size(); ++k) {
+        if ((pinned_ >> (kFirst + k) & 1) != 0) continue;
+        const auto age = [&](unsigned n) { return vectors_[n] == kNone ? 0 : asked_[n]; };
+        if (taken == vectors_.size() || age(k) < age(taken)) taken = k;
     }
     vectors_[taken] = kNone;
     used_ = true;
     pinned_ |= 1u << (kFirst + taken);
+    asked_[taken] = ++questions_;
     return static_cast<uint8_t>(kFirst + taken);
 }
 

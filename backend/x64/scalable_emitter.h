@@ -24,6 +24,9 @@ class ScalableEmitter : public MemoryEmitter {
     void cold_access(const ColdArgs& args);
 
   private:
+    // Registers that an operation works with; the last one as ScalableCopies::edge_size says.
+    static constexpr int kBroadcast = 16, kTemporary = 17, kEdge = 18;
+
     void emit_runtime_call(const Inst& i);
     void call_runtime(const Inst& i, uint32_t insn_offset);
     /// GuestState's registers have the newest V registers that `s` names; the one that it writes has no copies elsewhere.
@@ -43,13 +46,40 @@ class ScalableEmitter : public MemoryEmitter {
     void multiply(const Xmm& to, const Xmm& a, const Xmm& b);
     void extend(unsigned from_bits, bool is_signed);
     void make_index();
+    Xmm half_of(const Xmm& v, bool upper);
     void unpack(bool is_signed);
+    // emit_scalable_permute.cpp
+    void permute();
+    void zip(bool upper);
+    void unzip(bool odd);
+    void transpose(bool odd);
+    void look_up();
+    void reverse();
+    void extract();
+    void permute_wide();
+    // emit_scalable_integer.cpp
+    void xor_rotate();
+    void shift_by_constant();
+    void compact();
+    void add_products();
+    void add_unsigned_halfwords(const Xmm& t, const Xmm& u, const Xmm& w);
+    void every_other(const Xmm& to, const Xmm& from, unsigned size, bool odd, bool is_signed);
+    void shift(const Xmm& to, const Xmm& from, unsigned size, int by, bool is_signed);
+    void reduce();
+    Xmm active_or_identity();
+    void fold(const Xmm& to, const Xmm& a, const Xmm& b);
     void compare(const Reg64& bits);
     /// The runtime does it where a result is a NaN or, with `tiny`, at the edge of underflow. Returns the cold path.
     size_t check_result(bool tiny, ColdArgs args);
+    size_t leave_if_any(ColdArgs args);
+    size_t extremum(const ColdArgs& args);
+    size_t to_integer(const ColdArgs& args);
+    void load_edge(unsigned size);
     void finish(const Xmm& value);
     void store_result();
+    // emit_scalable_access.cpp
     void access(const Mem& where);
+    void load_segment(const Address& from);
 
     ir::Scalable s_;
     // Host registers of the operation: its operands, what inactive elements are, the result, and which are active.

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "jit/engine/edge_profile.h"
+#include "jit/ir/scalable.h"
 
 namespace arclight::jit {
 
@@ -167,6 +168,9 @@ void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
                 }
                 break;
             }
+            case ir::Op::StoreField:
+                if (!ir::is_cleared(out, i)) out.insts.push_back(i);
+                break;
             case ir::Op::InsnStart: ++out.guest_insns; [[fallthrough]];
             default:
                 out.insts.push_back(i);

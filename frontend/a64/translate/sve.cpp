@@ -4,6 +4,7 @@
 #include "frontend/a64/scalable/immediates.h"
 #include "frontend/a64/translate/simd_common.h"
 #include "frontend/a64/translate/sve_common.h"
+#include "jit/ir/scalable.h"
 
 namespace arclight::frontend::a64::translate {
 
@@ -100,12 +101,11 @@ bool sve_nothing(TranslationContext& t, Fields) { return check_sve_enabled(t); }
 void clear_upper(TranslationContext& t, size_t first) {
     const ir::Block& block = t.ir.block();
     const size_t end = block.insts.size();
-    ir::Ref zeros = ir::kNoRef;
     for (size_t i = first; i < end; ++i) {
-        if (block.insts[i].op != Op::SetV) continue;
-        const size_t place =
-            offsetof(jit::GuestState, z_upper) + block.insts[i].imm * sizeof(jit::ScalableUpper);
-        if (zeros == ir::kNoRef) zeros = zero(t);
+        const auto index = static_cast<unsigned>(block.insts[i].imm);
+        if (block.insts[i].op != Op::SetV || ir::is_clear_above(block, index)) continue;
+        const Ref zeros = zero(t);
+        const size_t place = offsetof(jit::GuestState, z_upper) + index * sizeof(jit::ScalableUpper);
         for (size_t at = sizeof(jit::V128); at < sizeof(jit::ScalableUpper); at += sizeof(jit::V128))
             t.ir.store_field(zeros, place + at, sizeof(jit::V128));
     }

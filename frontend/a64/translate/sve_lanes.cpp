@@ -39,6 +39,14 @@ std::optional<Lanes> binary(Op op) {
         case Op::VFSub: return Lanes::FSub;
         case Op::VFMul: return Lanes::FMul;
         case Op::VFDiv: return Lanes::FDiv;
+        case Op::VFMax:
+        case Op::VFMaxNum: return Lanes::FMax;
+        case Op::VFMin:
+        case Op::VFMinNum: return Lanes::FMin;
+        case Op::VQAddS: return Lanes::SatAddS;
+        case Op::VQAddU: return Lanes::SatAddU;
+        case Op::VQSubS: return Lanes::SatSubS;
+        case Op::VQSubU: return Lanes::SatSubU;
         default: return {};
     }
 }
@@ -88,6 +96,29 @@ constexpr bool is_fp(Lanes op) {
 }
 constexpr Lanes kFused[] = {Lanes::FMulAdd, Lanes::FMulSub, Lanes::FNegMulSub, Lanes::FNegMulAdd};
 
+constexpr Lanes kPermutations[] = {Lanes::Zip1, Lanes::Zip2, Lanes::Uzp1,
+                                   Lanes::Uzp2, Lanes::Trn1, Lanes::Trn2};
+constexpr Lanes kDots[] = {Lanes::DotS, Lanes::DotUS, Lanes::DotSU, Lanes::DotU};
+constexpr Lanes kReductions[] = {Lanes::ReduceAddS, Lanes::ReduceAddU, Lanes::ReduceMaxS,
+                                 Lanes::ReduceMaxU, Lanes::ReduceMinS, Lanes::ReduceMinU,
+                                 Lanes::ReduceOr,   Lanes::ReduceXor,  Lanes::ReduceAnd};
+
+/// The table of Lanes::Bitwise for one of Ternaries.
+constexpr uint8_t bitwise_table(unsigned variant) {
+    constexpr uint8_t kD = 0xf0, kM = 0xcc, kN = 0xaa;
+    const auto select = [](unsigned first, unsigned second) { return (first & kN) | (second & ~kN & 0xffu); };
+    unsigned table = 0;
+    switch (variant) {
+        case scalable::kXorAll: table = kD ^ kM ^ kN; break;
+        case scalable::kXorClear: table = kD ^ (kM & ~kN); break;
+        case scalable::kBitSelect: table = select(kD, kM); break;
+        case scalable::kBitSelectNotFirst: table = select(~kD, kM); break;
+        case scalable::kBitSelectNotSecond: table = select(kD, ~kM); break;
+        default: table = ~select(kD, kM); break;
+    }
+    return static_cast<uint8_t>(table);
+}
+
 /// The sign of 8 bits extended, and shifted by 8 if that is asked for (s).
 uint64_t byte(const Operation& o) {
     return static_cast<uint64_t>(int64_t{static_cast<int8_t>(o.imm)}) << (o.s != 0 ? 8 : 0);
@@ -100,6 +131,7 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
     const auto destructive = [&] { s.n = o.d, s.inactive = Inactive::Keep; };
     const auto reversed = [&] { s.n = o.m, s.m = o.d, s.inactive = Inactive::Keep; };
     const auto of_n = [&](Inactive inactive) { s.m = o.n, s.inactive = inactive; };
+    const auto indexed = [&] { s.indexed = true, s.imm = static_cast<int8_t>(o.imm); };
     const auto constant = [&](uint64_t value) { s.scalar = true, form.constant = value; };
     const auto op = static_cast<Op>(o.variant);
     switch (o.kind) {
@@ -120,11 +152,11 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
         case Scalable::ElementMergingReversed: reversed(); return element(o.variant);
         case Scalable::ElementOf: return element(o.variant);
         case Scalable::ElementUnaryMerging: of_n(Inactive::Keep); return element(o.variant);
-        case Scalable::ElementImmediateMerging:
-            destructive();
+        case Scalable::ElementImmediateMerging: destructive(); [[fallthrough]];
+        case Scalable::ElementImmediateOf:
             constant(o.imm);
+            s.imm = static_cast<int8_t>(o.imm);
             return element(o.variant);
-        case Scalable::ElementImmediateOf: constant(o.imm); return element(o.variant);
         case Scalable::MultiplyImmediate:
             s.n = o.d;
             constant(byte(o));
@@ -159,6 +191,42 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
             of_n(Inactive::None);
             s.imm = static_cast<int8_t>(o.k);
             return o.s != 0 ? Lanes::UnpackU : Lanes::UnpackS;
+        case Scalable::XorRotate:
+            s.n = o.d;
+            s.imm = static_cast<int8_t>(o.imm);
+            return Lanes::XorRotate;
+        case Scalable::BitwiseTernary:
+            s.a = o.d;
+            s.imm = static_cast<int8_t>(bitwise_table(o.variant));
+            return Lanes::Bitwise;
+        case Scalable::Dot:
+            s.a = o.d;
+            if (o.x != 0) indexed();
+            return kDots[o.variant];
+        case Scalable::FpMultiplyIndexed: indexed(); return Lanes::FMul;
+        case Scalable::FpMultiplyAddIndexed:
+            s.a = o.d;
+            indexed();
+            return o.k != 0 ? Lanes::FMulSub : Lanes::FMulAdd;
+        case Scalable::Permute: return o.size > 3 ? std::nullopt : std::optional(kPermutations[o.variant]);
+        case Scalable::Table: return o.x != 0 || o.s != 0 ? std::nullopt : std::optional(Lanes::Table);
+        case Scalable::ReverseElements: of_n(Inactive::None); return Lanes::Reverse;
+        case Scalable::Extract:
+            if (o.x == 0) s.n = o.d;
+            if (o.x != 0) s.m = static_cast<uint8_t>((o.n + 1) % 32);
+            s.size = 0;
+            s.imm = static_cast<int8_t>(o.imm < s.bytes() ? o.imm : 0);
+            return Lanes::Extract;
+        case Scalable::Compact: of_n(Inactive::Zero); return Lanes::Compact;
+        case Scalable::IntegerToFp:
+        case Scalable::FpToInteger: {
+            const bool to_fp = o.kind == Scalable::IntegerToFp;
+            if (o.variant != (o.size | o.size << 4)) return {};
+            of_n(Inactive::Keep);
+            if (to_fp) return o.k != 0 ? Lanes::IntToFpU : Lanes::IntToFpS;
+            return o.k != 0 ? Lanes::FpToIntU : Lanes::FpToIntS;
+        }
+        case Scalable::IntegerReduce: of_n(Inactive::Zero); return kReductions[o.variant];
         case Scalable::Compare:
             s.inactive = Inactive::Zero;
             if (o.s != 0) return {};
@@ -268,6 +336,11 @@ bool emit_contiguous(TranslationContext& t, const Operation& o) {
         case Scalable::LoadReplicated:
             elements(o.s != 0 ? Lanes::LoadReplicatedSigned : Lanes::LoadReplicated);
             break;
+        case Scalable::LoadReplicatedSegment:
+            if (o.k != 0) return false;
+            elements(Lanes::LoadSegment);
+            s.memory_size = s.size;
+            break;
         case Scalable::StoreContiguous: elements(Lanes::Store); break;
         // LDNT1 and STNT1 are among them.
         case Scalable::LoadStructures:
@@ -289,11 +362,13 @@ bool emit_contiguous(TranslationContext& t, const Operation& o) {
     } else if (o.kind == Scalable::LoadReplicated) {
         offset = static_cast<int64_t>(o.imm) << o.k;
     } else if (o.x == 0) {
+        // Of LD1RQ in units of the segment, which is what it spans too.
         offset = (static_cast<int64_t>(o.imm ^ 8) - 8) * s.memory_bytes();
     } else {
         const Ref index = x(t, static_cast<Reg>(o.m));
-        address =
-            t.ir.add(Type::I64, base, o.k == 0 ? index : t.ir.bin(Op::Shl, Type::I64, index, t.ir.i64(o.k)));
+        address = t.ir.add(
+            Type::I64, base,
+            s.memory_size == 0 ? index : t.ir.bin(Op::Shl, Type::I64, index, t.ir.i64(s.memory_size)));
     }
     if (offset != 0) address = offset_by(t, address, offset);
     emit_scalable(t, Op::ScalableAccess, s, o, Helper::ScalableMemory, address);

@@ -181,17 +181,26 @@ TEST(Features, ScalableExtensionsAreThereEachForItself) {
 /// What writes a V register clears what is above it, if there may be something.
 TEST(Features, VectorWritesClearWhatIsAbove) {
     static constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
-    const auto clears = [](FeatureSet features) {
+    const auto clears_of = [](FeatureSet features, std::span<const uint32_t> code, uint32_t flags) {
         ir::Block block;
-        translate_block(block, std::span(&kLoad, 1), 0x40, 0, 1, Decoder(features));
+        translate_block(block, code, 0x40, flags, static_cast<unsigned>(code.size()), Decoder(features));
         return std::ranges::count_if(block.insts, [](const ir::Inst& i) {
             return i.op == ir::Op::StoreField && i.imm >= offsetof(jit::GuestState, z_upper) &&
                    i.imm < offsetof(jit::GuestState, p);
         });
     };
+    const auto clears = [&](FeatureSet features) { return clears_of(features, std::span(&kLoad, 1), 0); };
     EXPECT_EQ(clears(kUsualFeatures), 0);
     EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve128)), 0);
     EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve256)), 2 * 3);
+
+    // Where zeros are known to be, none are written: until a scalable operation, or a call, writes the register.
+    static constexpr uint32_t kLoads[] = {kLoad, kLoad}, kBetween[] = {kLoad, 0x04a3'0041, kLoad},
+                              kAfterCall[] = {kLoad, 0x05e7'8041, kLoad};
+    EXPECT_EQ(clears_of(kScalableFeatures, kLoads, 0), 2 * 3);
+    EXPECT_EQ(clears_of(kScalableFeatures, kBetween, 0), (2 + 1) * 3) << "add z1.s, z2.s, z3.s";
+    EXPECT_EQ(clears_of(kScalableFeatures, kAfterCall, 0), (2 + 2) * 3) << "rbit z1.d, p0/m, z2.d";
+    EXPECT_EQ(clears_of(kScalableFeatures, kLoads, translation_flag::kSveTrap), 0) << "either is allowed";
 }
 
 TEST(Features, AFrontendTranslatesForItsCpus) {

@@ -269,7 +269,29 @@ TEST(Sve, BlocksHaveTheSameResults) {
     EXPECT_GT(whole, 750u) << "blocks that came to their end";
 }
 
-/// Of instructions that compilers make loops of.
+/// Two products of the lowest number are more than 32 bits hold.
+TEST(Sve, DotProductsOfTheLowestNumbers) {
+    constexpr uint32_t kCode[] = {
+        0x2578'f001,  // mov z1.h, #-32768
+        0x44c1'0022,  // sdot z2.d, z1.h, z1.h
+        0x44c1'0423,  // udot z3.d, z1.h, z1.h
+        0x44e1'0024,  // sdot z4.d, z1.h, z1.h[0]
+        0x2538'd005,  // mov z5.b, #-128
+        0x4485'00a6,  // sdot z6.s, z5.b, z5.b
+        0x4485'78a7,  // usdot z7.s, z5.b, z5.b
+    };
+    Engine engine(kSve);
+    for (const uint32_t bytes : {16u, 32u, 64u}) {
+        const Case c{.insn = 0, .vector_bytes = bytes, .seed = 5, .memory = 0};
+        State state, compiled;
+        const Result wanted = engine.run(c, kCode, state, Way::Interpreted);
+        const Result r = engine.run(c, kCode, compiled, Way::Compiled);
+        EXPECT_EQ(wanted.status, 0u);
+        EXPECT_EQ(r.sum, wanted.sum) << differences(compiled, state, c);
+    }
+}
+
+/// Of instructions that compilers make loops of, and libraries.
 TEST(Sve, LoopsCallNothing) {
     if (__builtin_cpu_supports("avx512bw") == 0 || __builtin_cpu_supports("avx512dq") == 0)
         GTEST_SKIP() << "no AVX-512";
@@ -308,6 +330,45 @@ TEST(Sve, LoopsCallNothing) {
         0x8580'0006,  // ldr p6, [x0]
         0x04b0'e3e5,  // incw x5
         0x0426'5026,  // addvl x6, x6, #1
+        0x046c'3422,  // xar z2.s, z2.s, z1.s, #20
+        0x042d'3422,  // xar z2.b, z2.b, z1.b, #3
+        0x0421'3862,  // eor3 z2.d, z2.d, z1.d, z3.d
+        0x0421'3c62,  // bsl z2.d, z2.d, z1.d, z3.d
+        0x4483'0022,  // sdot z2.s, z1.b, z3.b
+        0x44c3'0422,  // udot z2.d, z1.h, z3.h
+        0x44f3'0022,  // sdot z2.d, z1.h, z3.h[1]
+        0x4483'7822,  // usdot z2.s, z1.b, z3.b
+        0x64b3'2022,  // fmul z2.s, z1.s, z3.s[2]
+        0x64f3'0022,  // fmla z2.d, z1.d, z3.d[1]
+        0x64a3'0422,  // fmls z2.s, z1.s, z3.s[0]
+        0x0523'6022,  // zip1 z2.b, z1.b, z3.b
+        0x05e3'6422,  // zip2 z2.d, z1.d, z3.d
+        0x0563'6822,  // uzp1 z2.h, z1.h, z3.h
+        0x05a3'6c22,  // uzp2 z2.s, z1.s, z3.s
+        0x0523'7022,  // trn1 z2.b, z1.b, z3.b
+        0x05e3'7422,  // trn2 z2.d, z1.d, z3.d
+        0x0563'3022,  // tbl z2.h, {z1.h}, z3.h
+        0x0578'3822,  // rev z2.h, z1.h
+        0x0520'1422,  // ext z2.b, z2.b, z1.b, #5
+        0x0561'0062,  // ext z2.b, {z3.b, z4.b}, #8
+        0x04c1'2422,  // uaddv d2, p1, z1.d
+        0x0400'2422,  // saddv d2, p1, z1.b
+        0x0408'2422,  // smaxv b2, p1, z1.b
+        0x049a'2422,  // andv s2, p1, z1.s
+        0xa500'2802,  // ld1rqw {z2.s}, p2/z, [x0]
+        0xa581'2802,  // ld1rqd {z2.d}, p2/z, [x0, #16]
+        0x042b'9c22,  // lsl z2.b, z1.b, #3
+        0x0400'85c2,  // asr z2.b, p1/m, z2.b, #2
+        0x047b'9422,  // lsr z2.s, z1.s, #5
+        0x0423'1422,  // uqadd z2.b, z1.b, z3.b
+        0x0463'1822,  // sqsub z2.h, z1.h, z3.h
+        0x05a1'8422,  // compact z2.s, p1, z1.s
+        0x6586'8422,  // fmax z2.s, p1/m, z2.s, z1.s
+        0x65c5'8422,  // fminnm z2.d, p1/m, z2.d, z1.d
+        0x6594'a422,  // scvtf z2.s, p1/m, z1.s
+        0x65d7'a422,  // ucvtf z2.d, p1/m, z1.d
+        0x659c'a402,  // fcvtzs z2.s, p1/m, z0.s
+        0x65df'a402,  // fcvtzu z2.d, p1/m, z0.d
     };
     Engine engine(kSve);
     for (const uint32_t bytes : {16u, 32u, 64u})
