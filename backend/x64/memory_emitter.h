@@ -45,15 +45,17 @@ class MemoryEmitter : public Emitter {
         bool unprivileged = false;
         int alignment = 1;  ///< what `from` is any address in
     };
+    /// Where a check goes that does not succeed.
     struct TagsDiffer {
         Jump page, tags;
+        const uint8_t* addend_is_known;  ///< where it goes on with rax = the addend of the address without its tag
     };
     /// Behind a miss: see the file.
     TagsDiffer check_tags(const Reg64& temp, const Tagged& what);
     void land(const TagsDiffer& differ);
     bool checks_tags() const;
     const uint8_t* behind_check(const ColdArgs& args) const;
-    TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend, const Tagged& what);
+    void try_behind_miss(const ColdArgs& args, const Reg64& addend, const Tagged& what);
     Tagged tagged(const ColdArgs& args) const;
     Tagged tagged_group(const ColdArgs& args) const;
 
