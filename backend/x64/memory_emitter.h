@@ -45,10 +45,10 @@ class MemoryEmitter : public Emitter {
         bool unprivileged = false;
         int alignment = 1;  ///< what `from` is any address in
     };
-    /// Where a check goes that does not succeed.
+    /// Where a check goes that does not succeed, and where it begins with rax = the addend of the address without its tag.
     struct TagsDiffer {
         Jump page, tags;
-        const uint8_t* addend_is_known;  ///< where it goes on with rax = the addend of the address without its tag
+        const uint8_t* addend_is_known;
     };
     /// Behind a miss: see the file.
     TagsDiffer check_tags(const Reg64& temp, const Tagged& what);

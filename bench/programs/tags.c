@@ -99,16 +99,16 @@ __attribute__((noinline)) static u64 go(u64 at, u64 other) {
 #if TAGGED
                      "  bfi x3, x9, #56, #2\n"
 #else
-                      "  bfi x6, x9, #56, #2\n"
+                     "  bfi x6, x9, #56, #2\n"
 #endif
                      "  eor x9, x3, x4\n"
                      "  tst x9, #0xffffffffffffff\n"
 #else
 #if LOOP == ONE_ENTRY
-                      "  add x8, x8, %[step]\n"
+                     "  add x8, x8, %[step]\n"
 #endif
-                      "  add x3, x3, %[step]\n"
-                      "  cmp x3, x4\n"
+                     "  add x3, x3, %[step]\n"
+                     "  cmp x3, x4\n"
 #endif
                      "  b.ne 1b\n"
                      : "+r"(x2), "+r"(x3), "+r"(x4), "+r"(x5), "+r"(x8)
