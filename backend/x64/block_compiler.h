@@ -55,7 +55,8 @@ struct arclight::jit::CodeBuffer::Assembler {
     backend::BlockCompiler compiler;
     /// Up to where there is memory in each half, as offsets from the base.
     size_t populated_hot = 0, populated_cold = 0;
-    /// What compares allocation tags, for plain and for unprivileged accesses, by the register that holds the address. Null before
-    /// enable_tag_checks().
-    std::array<std::array<const uint8_t*, 16>, 2> tag_check{};
+    /// What compares allocation tags, by the register that holds the address. Null before enable_tag_checks().
+    std::array<const uint8_t*, 16> tag_check{};
+    /// What looks in the victim TLB for reads and for writes then, by the register that holds the tag.
+    std::array<std::array<const uint8_t*, 16>, 2> tag_victim{};
 };

@@ -106,9 +106,8 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
     const jit::MemoryAccess access = describe_access(i);
     const Place addr = place_of(args);
     const Reg64 addend(args.reg[4]);
-    const TagsDiffer group = try_checked(args, addend, &MemoryEmitter::tagged_group);
-    try_victim(args, addend, values_.group(values_.grouped(args.inst).group).write);
-    land(group);
+    try_behind_miss(args, addend, values_.group(values_.grouped(args.inst).group).write,
+                    &MemoryEmitter::tagged_group);
     compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const Jump slow = as_.jump_if(kNe, false);
     load_addend(rax, false);
@@ -129,9 +128,8 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
 
 void MemoryEmitter::cold_group_leaves(const ColdArgs& args) {
     const auto point = static_cast<size_t>(args.imm);
-    const TagsDiffer differ = try_checked(args, Reg64(args.reg[4]), &MemoryEmitter::tagged_group);
-    try_victim(args, Reg64(args.reg[4]), values_.group(values_.grouped(args.inst).group).write);
-    land(differ);
+    try_behind_miss(args, Reg64(args.reg[4]), values_.group(values_.grouped(args.inst).group).write,
+                    &MemoryEmitter::tagged_group);
     as_.start_segment();
     ExitEmitter(ctx_).leave_before(ctx_.faults.insn_offset(point), args);
     // The access comes here where the host has taken its page away.

@@ -316,9 +316,7 @@ void MemoryEmitter::emit_auth_pointer(const Inst& i) {
 // ---- The slow path
 
 void MemoryEmitter::cold_memory(const ColdArgs& args) {
-    const TagsDiffer differ = try_checked(args, rax, &MemoryEmitter::tagged);
-    try_victim(args, rax, describe_access(values_.inst(args.inst)).writes());
-    land(differ);
+    try_behind_miss(args, rax, describe_access(values_.inst(args.inst)).writes(), &MemoryEmitter::tagged);
     slow_memory(args);
     jump_back(args);
 }

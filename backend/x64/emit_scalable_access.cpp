@@ -125,10 +125,7 @@ void ScalableEmitter::cold_access(const ColdArgs& args) {
     const auto point = static_cast<size_t>(args.imm);
     const ir::Scalable s = ir::Scalable::unpack(i.imm);
     const bool writes = s.op == Lanes::Store;
-    const TagsDiffer differ =
-        try_checked(args, rax, {.from = Reg64(args.reg[0]), .bytes = s.memory_bytes(), .write = writes});
-    try_victim(args, rax, writes);
-    land(differ);
+    try_behind_miss(args, rax, {.from = mem(Reg64(args.reg[0])), .bytes = s.memory_bytes(), .write = writes});
     ctx_.faults.mark_slow_path(point, as_.here());
     ctx_.slots.write_back_snapshot(args.first, args.count);
     call_runtime(i, ctx_.faults.insn_offset(point));

@@ -45,18 +45,20 @@ class MemoryEmitter : public Emitter {
         bool unprivileged = false;
         int alignment = 1;  ///< what `from` is any address in
     };
+    /// Where a check goes that does not succeed, and where it begins with rax = the addend of the address without its tag.
     struct TagsDiffer {
         Jump page, tags;
+        const uint8_t* addend_is_known;
     };
     /// Behind a miss: see the file.
     TagsDiffer check_tags(const Reg64& temp, const Tagged& what);
     void land(const TagsDiffer& differ);
     bool checks_tags() const;
     const uint8_t* behind_check(const ColdArgs& args) const;
-    /// `what` tells what the tags are compared of: only where it is asked.
-    TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend,
-                           Tagged (MemoryEmitter::*what)(const ColdArgs&) const);
-    TagsDiffer try_checked(const ColdArgs& args, const Reg64& addend, const Tagged& what);
+    void try_behind_miss(const ColdArgs& args, const Reg64& addend, const Tagged& what);
+    /// The same, where `what` is only asked what the tags are compared of if they are; `write` is that of it.
+    void try_behind_miss(const ColdArgs& args, const Reg64& addend, bool write,
+                         Tagged (MemoryEmitter::*what)(const ColdArgs&) const);
     Tagged tagged(const ColdArgs& args) const;
     Tagged tagged_group(const ColdArgs& args) const;
 

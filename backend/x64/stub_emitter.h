@@ -21,7 +21,8 @@ class StubEmitter : public Emitter {
     jit::SharedStubs emit_stubs();
 
     // ---- emit_tag_check.cpp
-    const uint8_t* emit_tag_check(const Reg64& address, bool unprivileged);
+    const uint8_t* emit_tag_check(const Reg64& address);
+    const uint8_t* emit_tag_victim(const Reg64& tag, bool write);
 
   private:
     const uint8_t* emit_victim(const Reg64& tag, bool write);

@@ -22,11 +22,11 @@ def build(source, elf, march, defines, flags=()):
 
 
 def run(command):
-    """(CPU seconds, the sum that the program printed)"""
+    """(CPU seconds, the line that the program printed, which ends with a sum)"""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    line = re.search(r"sum \w+", done.stdout)
+    line = re.search(r".*sum \w+", done.stdout)
     if done.returncode != 0 or not line:
         sys.exit(f"{os.path.basename(sys.argv[0])}: {command[0]} ended with {done.returncode}: {done.stdout}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, line.group()

@@ -92,18 +92,61 @@ TEST_F(TagCheckTest, WhatMustMissMisses) {
     EXPECT_EQ(slow_calls(load(0), ~uint64_t{0}), 1u);
     h_.flush_tlb();
     EXPECT_EQ(slow_calls(load(3), kBase), 1u);
-    // The victim TLB serves the other ones as ever.
+}
+
+// Pages that share an entry of the soft TLB, checked ones or not: the victim TLB serves the one that is not in it, as without tags.
+TEST_F(TagCheckTest, TheVictimTlbHasCheckedPagesToo) {
     mmu::VictimTlb victims;
     h_.tlb->victims = &victims;
-    h_.tlb->entries[mmu::tlb_index(kBase)].read_tag =
-        mmu::checked_tag(kBase + (mmu::kTlbEntries << mmu::kPageBits));
-    victims.at(kBase).tlb = {.read_tag = kBase,
-                             .write_tag = kBase,
-                             .addend = reinterpret_cast<uint64_t>(h_.memory.at(kBase)) - kBase,
-                             .pa = 0};
-    EXPECT_EQ(slow_calls(load(3), kBase), 1u) << "behind a checked page C++ moves it back";
-    h_.tlb->entries[mmu::tlb_index(kBase)].read_tag = kBase + (mmu::kTlbEntries << mmu::kPageBits);
-    EXPECT_EQ(slow_calls(load(3), kBase), 0u);
+    mmu::TlbEntry& entry = h_.tlb->entries[mmu::tlb_index(kBase)];
+    const uint64_t other = kBase + (mmu::kTlbEntries << mmu::kPageBits);
+    const mmu::TlbEntry checked = entry,
+                        plain{.read_tag = kBase, .write_tag = kBase, .addend = entry.addend, .pa = 0};
+    tag(kBase, 64, 5);
+    const CompiledBlock aligned = load(3, ir::kMemAligned);
+    const CompiledBlock group = make([&](ir::Builder& b) {
+        const Ref x1 = b.get_x(1);
+        for (unsigned k = 0; k < 2; ++k) {
+            b.insn_start(4 * (k + 1), 0);
+            const Ref at = b.emit(Op::Add, Type::I64, {x1, b.i64(16 * k)});
+            b.set_x(2 + k, b.emit(Op::Load, Type::I64, {at}, 0, 3));
+        }
+    });
+    for (const uint64_t there : {mmu::checked_tag(other), other}) {
+        SCOPED_TRACE(there);
+        const auto serve = [&](const mmu::TlbEntry& page) {
+            victims.at(kBase).tlb = page;
+            entry.read_tag = entry.write_tag = there;
+            h_.tlb->victim_uses = SoftTlb::kVictimUses;
+        };
+        serve(checked);
+        for (const unsigned log2 : {0u, 3u}) {
+            EXPECT_EQ(slow_calls(load(log2), with_tag(kBase + 8, 5)), 0u);
+            EXPECT_EQ(h_.state().x[0], word(kBase + 8, 1u << log2));
+            EXPECT_EQ(slow_calls(load(log2), with_tag(kBase + 8, 4)), 1u) << "another tag";
+            EXPECT_EQ(slow_calls(store(log2), with_tag(kBase + 8, 5)), 0u);
+            EXPECT_EQ(slow_calls(store(log2), with_tag(kBase + 8, 6)), 1u);
+        }
+        EXPECT_EQ(slow_calls(load(3), with_tag(kBase + 60, 5)), 1u) << "the second granule's";
+        EXPECT_EQ(slow_calls(load(3, ir::kMemUnchecked), with_tag(kBase + 8, 4)), 0u);
+        EXPECT_EQ(h_.state().x[0], word(kBase + 8));
+        EXPECT_EQ(slow_calls(load(3), with_tag(kBase + 4092, 0)), 1u) << "two pages";
+        EXPECT_EQ(slow_calls(aligned, with_tag(kBase + 4, 5)), 1u);
+        EXPECT_EQ(slow_calls(aligned, with_tag(kBase + 8, 5)), 0u);
+        EXPECT_EQ(slow_calls(group, with_tag(kBase + 8, 5)), 0u);
+        EXPECT_EQ(h_.state().x[3], word(kBase + 24));
+        // Which of the two is used more, C++ finds out.
+        h_.tlb->victim_uses = 2;
+        for (const unsigned calls : {0u, 0u, 1u}) EXPECT_EQ(slow_calls(load(3), with_tag(kBase, 5)), calls);
+        serve(plain);
+        EXPECT_EQ(slow_calls(load(3), kBase), 0u);
+        EXPECT_EQ(slow_calls(store(3), kBase + 8), 0u);
+        EXPECT_EQ(slow_calls(load(3), with_tag(kBase, 5)), 1u) << "its tag is part of its address";
+        h_.tlb->victim_uses = 1;
+        for (const unsigned calls : {0u, 1u}) EXPECT_EQ(slow_calls(load(3), kBase), calls);
+        serve({});
+        EXPECT_EQ(slow_calls(load(3), with_tag(kBase, 5)), 1u);
+    }
     h_.tlb->victims = &mmu::kNoVictims;
 }
 

@@ -90,4 +90,8 @@ for world in ("process", "kvm"):
                        f"{world}: {name}: {passed} passed, {failed} failed, status {status}")
     failures.check(not KERNEL_TROUBLE.search(result.text), f"{world}: the kernel complains: {result}")
     print(f"{world}: {len(found)} programs, {sum(p for p, _, _ in found.values())} tests passed")
+    for folder in FOLDERS:
+        of_folder = [found[name] for name in tests if name in found and name.startswith(folder + "/")]
+        print(f"    {folder}: {len(of_folder)} programs, of which {sum(s == SKIPPED for _, _, s in of_folder)} were skipped; "
+              f"{sum(p for p, _, _ in of_folder)} passed, {sum(f for _, f, _ in of_folder)} failed")
 failures.end()

@@ -42,12 +42,24 @@ unsigned step_log2(uint64_t a, uint64_t b, uint64_t left) {
 
 /// Where the soft TLB has va for reading or writing, or null. So many bytes are in its page; with allocation tags that differ, null too.
 uint8_t* MemoryPath::cached(uint64_t va, uint64_t bytes, bool write, bool unprivileged) const {
+    bool checked = false;
+    uint8_t* const host = cached_page(va, write, unprivileged, checked);
+    if (!checked) return host;
+    const mmu::SoftTlb& tlb = unprivileged ? *state_.user_tlb : *state_.tlb;
+    const uint64_t pa = tlb.entries[mmu::tlb_index(va)].pa | (va & ~mmu::kPageMask);
+    return tags_match(pa, bytes, a64::tag_of(va)) ? host : nullptr;
+}
+
+/// The same, whatever allocation tags there are; `checked`: they are to be compared.
+uint8_t* MemoryPath::cached_page(uint64_t va, bool write, bool unprivileged, bool& checked) const {
     const mmu::SoftTlb& tlb = unprivileged ? *state_.user_tlb : *state_.tlb;
     const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(va)];
     const uint64_t tag = write ? e.write_tag : e.read_tag;
-    if (tag == mmu::checked_tag(va) && tags_match(e.pa | (va & ~mmu::kPageMask), bytes, a64::tag_of(va)))
+    if (tag == mmu::checked_tag(va)) {
+        checked = true;
         return reinterpret_cast<uint8_t*>((e.addend + mmu::without_address_tag(va)) &
                                           mmu::mask_if_equal(tag, mmu::checked_tag(va)));
+    }
     if (tag != (va & mmu::kPageMask)) return nullptr;
     return reinterpret_cast<uint8_t*>((e.addend + va) & mmu::mask_if_equal(tag, va & mmu::kPageMask));
 }

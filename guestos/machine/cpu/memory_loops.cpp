@@ -53,7 +53,7 @@ class Runs {
     std::span<const Run> all() const { return {runs_.data(), count_}; }
 
   private:
-    const bool down_;
+    bool down_;
     size_t count_ = 0;
     uint64_t bytes_ = 0;
     std::array<Run, kMost / kPageSize + 2> runs_;
@@ -124,7 +124,9 @@ void MemoryPath::run_loop(const MemoryLoop& loop) {
     if (loop.kind == MemoryLoop::Kind::Zero && loop.to.address(x) % MemoryLoop::kZeroed != 0) return;
     const bool copies = loop.kind == MemoryLoop::Kind::Copy || loop.kind == MemoryLoop::Kind::DelayedCopy;
     const bool delayed = loop.kind == MemoryLoop::Kind::DelayedCopy;
-    // What the soft TLB has of so many bytes from the first turn on.
+    // What the soft TLB has of so many bytes from the first turn on. To compare all their allocation tags takes long, so at first only
+    // whether there are any.
+    bool compares_tags = false, checked = false;
     const auto find = [&](const MemoryLoop::Place& place, uint64_t bytes, bool write) {
         Runs found(loop.down);
         const bool as_el0 = place.unprivileged && cpu_.el != 0;
@@ -133,7 +135,8 @@ void MemoryPath::run_loop(const MemoryLoop& loop) {
         while (bytes != 0 && !found.full()) {
             const uint64_t n = std::min(page_room(at, !loop.down), bytes);
             const uint64_t start = loop.down ? at - n : at;
-            uint8_t* const host = cached(start, n, write, as_el0);
+            uint8_t* const host =
+                compares_tags ? cached(start, n, write, as_el0) : cached_page(start, write, as_el0, checked);
             if (host == nullptr) break;
             found.add(host, n);
             at = loop.down ? start : at + n;
@@ -141,11 +144,20 @@ void MemoryPath::run_loop(const MemoryLoop& loop) {
         }
         return found;
     };
-    const Runs to = find(loop.to, (turns + 1) * loop.bytes, true);
-    const Runs from = copies ? find(loop.from, to.bytes(), false) : Runs(loop.down);
-    const uint64_t there = copies ? std::min(to.bytes(), from.bytes()) : to.bytes();
-    if (there / loop.bytes < 2 || (copies && overlap(to, from))) return;
-    turns = std::min(turns, there / loop.bytes - 1);
+    Runs to(loop.down), from(loop.down);
+    const auto find_turns = [&] {
+        to = find(loop.to, (turns + 1) * loop.bytes, true);
+        if (copies) from = find(loop.from, to.bytes(), false);
+        const uint64_t there = copies ? std::min(to.bytes(), from.bytes()) : to.bytes();
+        if (there / loop.bytes < 2 || (copies && overlap(to, from))) return false;
+        turns = std::min(turns, there / loop.bytes - 1);
+        return true;
+    };
+    if (!find_turns()) return;
+    if (checked) {
+        compares_tags = true;
+        if (!find_turns()) return;
+    }
     const uint64_t bytes = turns * loop.bytes;
 
     // What registers store: of a fill all, of a delayed copy the first turn.

@@ -134,6 +134,7 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     uint8_t* cached_element(uint64_t va, unsigned size, bool write) const;
     Outcome element(jit::MemoryKind kind, uint64_t va, unsigned size);
     uint8_t* cached(uint64_t va, uint64_t bytes, bool write, bool unprivileged) const;
+    uint8_t* cached_page(uint64_t va, bool write, bool unprivileged, bool& checked) const;
     bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
                     uint64_t value);
     void raise(const Outcome& outcome, uint64_t pc);

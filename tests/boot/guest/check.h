@@ -7,6 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/// What a program maps is there, or above it; 0: anywhere.
+#ifndef WINDOW_AT
+#define WINDOW_AT 0ul
+#endif
+
 static inline double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -248,8 +248,8 @@ int main(int argc, char** argv) {
     must((file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600)) >= 0 && unlink(name) == 0, name);
     must((swap_file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600)) >= 0 && unlink(name) == 0, name);
     must(ftruncate(file, kFilePages * kPage) == 0, "ftruncate");
-    window = mmap(0, kPages * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    must(window != MAP_FAILED, "mmap");
+    window = mmap((void*)WINDOW_AT, kPages * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(window != MAP_FAILED && (uintptr_t)window >= WINDOW_AT, "mmap");
     do
         for (int i = 0; i < 50; ++i) random_step();
     while (still_time(until));

@@ -216,7 +216,7 @@ static void* map_thread(void* arg) {
             ++version;
             // A fresh mapping with new contents, moved over the old one in one step: nobody may fault in
             // between.
-            uint8_t* fresh = mmap(0, kPages * kPage, PROT_READ | PROT_WRITE,
+            uint8_t* fresh = mmap((void*)WINDOW_AT, kPages * kPage, PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
             if (fresh == MAP_FAILED) FAIL("mmap");
             for (int p = 0; p < kPages; ++p) *(uint64_t*)(fresh + p * kPage + 8 * p) = version;
@@ -256,7 +256,8 @@ static void catch_faults(void) {
 }
 static void test_map(void) {
     catch_faults();
-    window = mmap(0, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    window =
+        mmap((void*)WINDOW_AT, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     run_threads(map_thread);
 }
 
@@ -288,7 +289,8 @@ static void* protect_thread(void* arg) {
 }
 static void test_protect(void) {
     catch_faults();
-    window = mmap(0, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    window =
+        mmap((void*)WINDOW_AT, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     run_threads(protect_thread);
 }
 
@@ -338,7 +340,8 @@ static void* jit_thread(void* arg) {
     return 0;
 }
 static void test_jit(void) {
-    code = mmap(0, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code =
+        mmap((void*)WINDOW_AT, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     write_code(0);
     run_threads(jit_thread);
 }
@@ -370,7 +373,8 @@ static void* cross_thread(void* arg) {
     return 0;
 }
 static void test_cross(void) {
-    code = mmap(0, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code =
+        mmap((void*)WINDOW_AT, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const uint32_t text[] = {0x14000001, 0xd2800000, 0xd65f03c0, 0xd2800020,
                              0xd65f03c0};  // b; mov x0, 0; ret; mov x0, 1; ret
     memcpy(code, text, sizeof text);
