@@ -138,6 +138,14 @@ bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// Leading zeros of reversed bits are trailing zeros. Whoever else uses the reversed ones has them made.
+bool BlockValues::fold_reversal(uint32_t index, const Inst& i) {
+    if (i.op != Op::Clz || inst(i.args[0]).op != Op::Rbit || inst(i.args[0]).type != i.type) return false;
+    values_[index].folded = true;
+    mark_use(index, inst(i.args[0]).args[0]);
+    return true;
+}
+
 /// NZCV of a comparison may be made again from its operands for whoever looks at guest registers
 /// (GuestSlots::defer_or_write_flags()).
 void BlockValues::keep_compared(uint32_t index, const Inst& i) {
@@ -210,7 +218,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
                 observers.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
         }
         if (effects == 'M' || effects == 'X') observers.observe_all(index);
-        if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
+        if (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)) continue;
         const uint16_t g = grouped_[index].group;
         const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
         const bool fold = in_group && i.args[0] != groups_[g].root && values_[i.args[0]].next_use == kNever;

@@ -108,6 +108,7 @@ class BlockValues {
     void begin_side(size_t side, const Observers& observers);
     void mark_kept(uint32_t exit);
     bool fold_shift(uint32_t index, const Inst& inst);
+    bool fold_reversal(uint32_t index, const Inst& inst);
     void keep_compared(uint32_t index, const Inst& inst);
     void group_accesses();
 
