@@ -30,8 +30,10 @@ bool HostFlags::are_of_result(Ref f) const {
     if (block.superblock || values_.inst(f).op != Op::FlagsOf) return false;
     const Ref result = values_.inst(f).args[0];
     if (values_.inst(result).op != Op::And && values_.inst(result).op != Op::AndNot) return false;
-    // NZCV in GuestState is stored while EFLAGS hold it.
-    if (values_.inst(f + 1).op != Op::SetFlags || slots_.flags_pending()) return false;
+    // NZCV of the guest is stored while EFLAGS hold it, now or when it has become that.
+    if (slots_.flags_pending()) return false;
+    for (Ref later = values_.cur() + 1; later <= values_[f].last_need && later < block.insts.size(); ++later)
+        if (values_.inst(later).op == Op::SetFlags && values_.inst(later).args[0] == f) return false;
     Value& v = values_[result];
     // No instruction that needs the flags may take the result's register over.
     if (v.last_need <= values_[f].last_need || (v.reg == kNone && !values_.in_memory(result))) return false;

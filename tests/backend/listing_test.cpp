@@ -269,7 +269,6 @@ TEST(ListingTest, FlagsOfAResultThatStays) {
     EXPECT_EQ(hot([](ir::Builder& b) {  // BICS, BIC, B.EQ
                   const Ref r = b.bin_raw(Op::AndNot, Type::I64, b.get_x(1), b.get_x(2));
                   const Ref f = b.flags_of(r);
-                  b.set_flags(f);
                   const Ref s = b.bin_raw(Op::AndNot, Type::I64, b.get_x(3), b.get_x(4));
                   const Ref c = b.select(Type::I64, b.emit(Op::Cond, Type::I1, {f}, 0), r, s);
                   compare(b, c, b.get_x(5));
