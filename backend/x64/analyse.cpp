@@ -146,6 +146,15 @@ bool BlockValues::fold_reversal(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// Whether NZCV of the comparison may be left to those who look at guest registers: always in a superblock, which is left on its sides.
+/// A block that ends with it would make it again each time.
+bool BlockValues::may_defer(uint32_t index) const {
+    if (block_->superblock) return true;
+    const Ref set = index + 2;
+    return set < block_->insts.size() && inst(set).op == Op::SetFlags && inst(set).args[0] == index + 1 &&
+           values_[set].live && values_[set].last_need + 1 < block_->insts.size();
+}
+
 /// NZCV of a comparison may be made again from its operands for whoever looks at guest registers
 /// (GuestSlots::defer_or_write_flags()).
 void BlockValues::keep_compared(uint32_t index, const Inst& i) {
@@ -227,7 +236,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
             mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
         if (in_group) mark_use(index, addend_of(g));
         if (i.op == Op::ExitIf && !block.sides.empty()) mark_kept(index);
-        if (block.superblock && v.flags_live && v.next_use == kNever) keep_compared(index, i);
+        if (v.flags_live && v.next_use == kNever && may_defer(index)) keep_compared(index, i);
     }
 }
 
