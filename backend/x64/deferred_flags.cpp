@@ -22,7 +22,9 @@ bool GuestSlots::can_be_found(Ref operand) const {
 
 bool GuestSlots::can_defer(Ref flags) const {
     const ir::Block& block = values_.block();
-    if ((!block.superblock && newest_.observed[kFlagsSlot] + 1 >= block.insts.size()) || !flags_pending() ||
+    const bool overwritten = newest_.observed[kFlagsSlot] + 1 < block.insts.size();
+    // An operand whose guest register lives in a vector register has no memory that a recipe could name.
+    if (in_vectors_ || (!block.superblock && !overwritten) || !flags_pending() ||
         newest_.slot[kFlagsSlot] != flags || flags_.value() != flags || values_[flags].next_use != kNever ||
         values_.inst(flags).op != Op::FlagsOf)
         return false;
