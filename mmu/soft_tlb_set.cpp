@@ -367,6 +367,19 @@ void SoftTlbSet::clear_jump_caches() {
     for (Slot& slot : slots_) clear_jumps(slot);
 }
 
+void SoftTlbSet::clear_jumps_within_pages(uint32_t first, uint32_t last) {
+    for (Slot& slot : slots_) {
+        if (!slot.has_jumps) continue;
+        for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) {
+            JumpCacheEntry& line = slot.tlb->jump_cache[i];
+            const auto offset = static_cast<uint32_t>(line.pc & (kPageSize - 1));
+            if (offset < first || offset > last) return;
+            line = JumpCacheEntry::empty(i);
+            clear(slot.jumps, i);
+        });
+    }
+}
+
 void SoftTlbSet::renew_epochs() {
     for (Slot& slot : slots_)
         if (slot.has_code()) renew_epoch(slot);

@@ -118,6 +118,9 @@ class SoftTlbSet {
     }
     /// Empties the jump caches of all soft TLBs: the code cache is about to be flushed or a block removed.
     void clear_jump_caches();
+    /// The same of the lines that lead to code at these offsets in a page of 4 KiB, first to last, whatever the page: blocks that begin there
+    /// are about to be removed.
+    void clear_jumps_within_pages(uint32_t first, uint32_t last);
     /// Gives every soft TLB that ran code a new epoch: cross-page jumps are looked up again.
     void renew_epochs();
 

@@ -115,6 +115,23 @@ bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// Leading zeros of reversed bits are trailing zeros. Whoever else uses the reversed ones has them made.
+bool BlockValues::fold_reversal(uint32_t index, const Inst& i) {
+    if (i.op != Op::Clz || inst(i.args[0]).op != Op::Rbit || inst(i.args[0]).type != i.type) return false;
+    values_[index].folded = true;
+    mark_use(index, inst(i.args[0]).args[0]);
+    return true;
+}
+
+/// Whether NZCV of the comparison may be left to those who look at guest registers: always in a superblock, which is left on its sides.
+/// A block that ends with it would make it again each time.
+bool BlockValues::may_defer(uint32_t index) const {
+    if (block_->superblock) return true;
+    const Ref set = index + 2;
+    return set < block_->insts.size() && inst(set).op == Op::SetFlags && inst(set).args[0] == index + 1 &&
+           values_[set].live && values_[set].last_need + 1 < block_->insts.size();
+}
+
 /// NZCV of a comparison may be made again from its operands for whoever looks at guest registers
 /// (GuestSlots::defer_or_write_flags()).
 void BlockValues::keep_compared(uint32_t index, const Inst& i) {
@@ -188,7 +205,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
                 observers_.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
         }
         if (effects == 'M' || effects == 'X') observers_.observe_all(index);
-        if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
+        if (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)) continue;
         const uint16_t g = grouped_[index].group;
         const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
         const bool fold = in_group && i.args[0] != groups_[g].root && values_[i.args[0]].next_use == kNever;
@@ -197,7 +214,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
             mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
         if (in_group) mark_use(index, addend_of(g));
         if (i.op == Op::ExitIf && !block.sides.empty()) mark_kept(index);
-        if (block.superblock && v.flags_live && v.next_use == kNever) keep_compared(index, i);
+        if (v.flags_live && v.next_use == kNever && may_defer(index)) keep_compared(index, i);
     }
 }
 

@@ -123,6 +123,8 @@ class BlockValues {
     void begin_side(size_t side);
     void mark_kept(uint32_t exit);
     bool fold_shift(uint32_t index, const Inst& inst);
+    bool fold_reversal(uint32_t index, const Inst& inst);
+    bool may_defer(uint32_t index) const;
     void keep_compared(uint32_t index, const Inst& inst);
     void group_accesses();
 

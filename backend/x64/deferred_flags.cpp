@@ -1,5 +1,6 @@
-// NZCV of comparisons that nobody uses any more but who looks at guest registers: in superblocks it is not stored. The operands are
-// kept instead, and exits and faults make it again of them.
+// NZCV of comparisons that nobody uses any more but who looks at guest registers is not stored, if another one follows in the block. The
+// operands are kept instead, and exits and faults make it again of them. So it is in superblocks whatever follows: most of their ways out are
+// hardly taken.
 #include "backend/x64/guest_slots.h"
 #include "backend/x64/host_flags.h"
 #include "backend/x64/register_allocator.h"
@@ -20,8 +21,12 @@ bool GuestSlots::can_be_found(Ref operand) const {
 }
 
 bool GuestSlots::can_defer(Ref flags) const {
-    if (!values_.block().superblock || !flags_pending() || newest_.slot[kFlagsSlot] != flags ||
-        flags_.value() != flags || values_[flags].next_use != kNever || values_.inst(flags).op != Op::FlagsOf)
+    const ir::Block& block = values_.block();
+    const bool overwritten = newest_.observed[kFlagsSlot] + 1 < block.insts.size();
+    // An operand whose guest register lives in a vector register has no memory that a recipe could name.
+    if (in_vectors_ || (!block.superblock && !overwritten) || !flags_pending() ||
+        newest_.slot[kFlagsSlot] != flags || flags_.value() != flags || values_[flags].next_use != kNever ||
+        values_.inst(flags).op != Op::FlagsOf)
         return false;
     const Inst& i = values_.inst(values_.inst(flags).args[0]);
     if (i.op != Op::Sub && i.op != Op::Add && i.op != Op::And) return false;

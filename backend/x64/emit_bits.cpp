@@ -6,10 +6,12 @@ namespace arclight::backend {
 using namespace Xbyak::util;
 
 void IntegerEmitter::emit_clz(const Inst& i) {
-    const Operand& x = regs_.use_rm(i.args[0], i.type);
-    const Reg d = regs_.def_over(cur(), i.type, {i.args[0]});
+    const bool trailing = values_[cur()].folded;
+    const Ref a = trailing ? values_.inst(i.args[0]).args[0] : i.args[0];
+    const Operand& x = regs_.use_rm(a, i.type);
+    const Reg d = regs_.def_over(cur(), i.type, {a});
     flags_.clobber();
-    as_.lzcnt(d, x);
+    trailing ? as_.tzcnt(d, x) : as_.lzcnt(d, x);
 }
 
 void IntegerEmitter::emit_cls(const Inst& i) {
@@ -26,7 +28,7 @@ void IntegerEmitter::emit_cls(const Inst& i) {
 
 void IntegerEmitter::emit_nzcv_from_flags(const Inst& i) {
     const Ref f = i.args[0];
-    if (flags_.value() == f) flags_.save();
+    flags_.put_in_memory(f);
     const Reg64 d = regs_.def(cur());
     as_.movzx(eax, word[at(regs_.memory_disp(f))]);
     as_.mov(d.cvt32(), static_cast<uint32_t>(jit::kFlagMask));

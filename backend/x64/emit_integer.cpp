@@ -1,4 +1,5 @@
 // Integer arithmetic, logic, shifts and selection.
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -412,23 +413,75 @@ void IntegerEmitter::emit_bool_to_int(const Inst& i) {
     as_.movzx(d.cvt32(), al);
 }
 
+namespace {
+/// NZCV of a - b, of so many bits.
+unsigned nzcv_of_difference(uint64_t a, uint64_t b, unsigned width) {
+    const uint64_t sign = uint64_t{1} << (width - 1), mask = sign | (sign - 1), d = (a - b) & mask;
+    return ((d & sign) != 0 ? 8u : 0) | (d == 0 ? 4u : 0) | (a >= b ? 2u : 0) |
+           (((a ^ b) & (a ^ d) & sign) != 0 ? 1u : 0);
+}
+
+struct Operands {
+    bool found = false;
+    uint64_t a = 0, b = 0;
+};
+/// Operands whose difference has this NZCV; the second is `b` if there are such and `b` is wanted.
+Operands operands_for(unsigned nzcv, bool wanted, uint64_t b, unsigned width) {
+    const uint64_t sign = uint64_t{1} << (width - 1), mask = sign | (sign - 1);
+    const uint64_t seconds[] = {b & mask, 0, 1, sign, sign + 1};
+    for (unsigned k = wanted ? 0 : 1; k < std::size(seconds); ++k) {
+        const uint64_t y = seconds[k];
+        for (const uint64_t x : {y, (y + 1) & mask, (y - 1) & mask, uint64_t{0}, mask, sign})
+            if (nzcv_of_difference(x, y, width) == nzcv) return {true, x, y};
+    }
+    return {};
+}
+}  // namespace
+
+/// Without a branch where other operands, whose difference has the other NZCV, can take the place of the two: as often as not the condition
+/// cannot be foreseen, or the compiler would have branched.
 void IntegerEmitter::emit_cond_compare(const Inst& i) {
-    const Type t = (i.aux & ~1u) == 32 ? Type::I32 : Type::I64;
+    const unsigned width = i.aux & ~1u;
+    const Type t = width == 32 ? Type::I32 : Type::I64;
     const bool negative = (i.aux & 1) != 0;
     const Reg a = regs_.use(i.args[1], t);
     int32_t imm = 0;
     const bool has_imm = values_.imm32(i.args[2], t, imm);
     Reg b = a;
     if (!has_imm) b = regs_.use(i.args[2], t);
+    const unsigned nzcv = i.imm & 15;
+    const uint64_t mask = t == Type::I32 ? 0xffff'ffff : ~uint64_t{0};
+    const uint64_t subtrahend = static_cast<uint64_t>(int64_t{imm}) & mask;
+    const Operands others = negative ? Operands{} : operands_for(nzcv, has_imm, subtrahend, width);
     if (flags_.busy()) flags_.save();
+    if (others.found) {
+        const ScratchGpr scratch(regs_);
+        const Cc unless = inverted(flags_.test_condition(i.args[0]));
+        const Reg x = sized(rax, t), y = sized(scratch, t);
+        as_.mov(x, a);
+        as_.move_if(unless, x, ctx_.constants.address(others.a, 0));
+        if (has_imm && others.b == subtrahend) {
+            imm == 0 ? as_.test(x, x) : as_.cmp(x, static_cast<uint32_t>(imm));
+        } else {
+            has_imm ? as_.mov(y, subtrahend) : as_.mov(y, b);
+            as_.move_if(unless, y, ctx_.constants.address(others.b, 0));
+            as_.cmp(x, y);
+        }
+        flags_.set(cur(), Sense::Sub);
+        return;
+    }
     const Cc cc = flags_.test_condition(i.args[0]);
-    // The stored format; HostFlags has C inverted after a subtraction.
-    const uint64_t otherwise = jit::flags_from_nzcv(static_cast<uint32_t>(i.imm & 15) << 28);
-    const auto stored = static_cast<uint32_t>(negative ? otherwise : otherwise ^ 1u << jit::kFlagCBit);
     const Jump compare = as_.jump_if(cc, true);
-    as_.mov(eax, stored);
-    as_.add(al, 0x7f);
-    as_.sahf();
+    if (nzcv == 4 && !negative) {  // Z without C: of no difference, but of a sum
+        as_.mov(eax, 0xffff'ffff);
+        as_.add(eax, 1);
+    } else {
+        // The stored format; HostFlags has C inverted after a subtraction.
+        const uint64_t otherwise = jit::flags_from_nzcv(nzcv << 28);
+        as_.mov(eax, static_cast<uint32_t>(negative ? otherwise : otherwise ^ 1u << jit::kFlagCBit));
+        as_.add(al, 0x7f);
+        as_.sahf();
+    }
     const Jump done = as_.jump_always(true);
     as_.land(compare);
     if (negative) {

@@ -42,8 +42,8 @@ class GuestSlots {
     void write_back();
     /// Writes NZCV back likewise. Keeps EFLAGS' meaning but where flags_deferred().
     void write_back_flags();
-    /// Of the newest NZCV, in EFLAGS: whether it is a superblock's comparison that nobody uses any more but who looks at guest
-    /// registers.
+    /// Of the newest NZCV, in EFLAGS: whether it is a comparison's that nobody uses any more but who looks at guest registers
+    /// (deferred_flags.cpp).
     bool can_defer(Ref flags) const;
     /// If it is, and pending, EFLAGS are free: it is made again where it is written back. Else writes it back.
     void defer_or_write_flags();

@@ -21,7 +21,39 @@ uint32_t stored_flags(uint32_t nzcv) { return static_cast<uint32_t>(jit::flags_f
 // ---- Keeping
 
 bool HostFlags::busy() const {
-    return needed_after() && !values_.in_memory(value_) && !slots_.can_defer(value_);
+    return needed_after() && !values_.in_memory(value_) && !slots_.can_defer(value_) &&
+           !are_of_result(value_);
+}
+
+bool HostFlags::are_of_result(Ref f) const {
+    const ir::Block& block = values_.block();
+    if (block.superblock || values_.inst(f).op != Op::FlagsOf) return false;
+    const Ref result = values_.inst(f).args[0];
+    if (values_.inst(result).op != Op::And && values_.inst(result).op != Op::AndNot) return false;
+    // NZCV of the guest is stored while EFLAGS hold it, now or when it has become that.
+    if (slots_.flags_pending()) return false;
+    for (Ref later = values_.cur() + 1; later <= values_[f].last_need && later < block.insts.size(); ++later)
+        if (values_.inst(later).op == Op::SetFlags && values_.inst(later).args[0] == f) return false;
+    Value& v = values_[result];
+    // No instruction that needs the flags may take the result's register over.
+    if (v.last_need <= values_[f].last_need || (v.reg == kNone && !values_.in_memory(result))) return false;
+    v.kept = true;
+    return true;
+}
+
+void HostFlags::make_of_result(Ref f) {
+    const Ref result = values_.inst(f).args[0];
+    const Reg r = regs_.use(result, values_.inst(result).type);
+    clobber();
+    const ClassScope scope(as_, jit::HostClass::Flags);
+    as_.test(r, r);
+    set(f, Sense::Add);
+}
+
+void HostFlags::put_in_memory(Ref f) {
+    if (values_.in_memory(f)) return;
+    if (value_ != f) make_of_result(f);
+    save();
 }
 
 void HostFlags::save() {
@@ -81,12 +113,14 @@ void HostFlags::load_from(const Address& stored) {
 
 void HostFlags::load(Ref f) {
     if (value_ == f) return;
+    if (!values_.in_memory(f)) return make_of_result(f);
     clobber();
     load_from(word[at(regs_.memory_disp(f))]);
     set(f, Sense::Add);
 }
 
 void HostFlags::load_carry(Ref f, bool inverse) {
+    if (value_ != f && !values_.in_memory(f)) make_of_result(f);
     if (value_ == f && (sense_ == Sense::Add || sense_ == Sense::Sub)) {
         if (busy()) save();
         if ((sense_ == Sense::Sub) != inverse) as_.cmc();
@@ -105,6 +139,7 @@ void HostFlags::load_carry(Ref f, bool inverse) {
 
 Cc HostFlags::test_flags(Ref f, unsigned arm_cc) {
     const ClassScope scope(as_, jit::HostClass::Flags);
+    if (value_ != f && !values_.in_memory(f)) make_of_result(f);
     if (value_ != f) {
         const int disp = regs_.memory_disp(f);
         clobber();

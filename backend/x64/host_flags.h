@@ -33,11 +33,13 @@ class HostFlags {
     Sense sense() const { return sense_; }
     /// Whether EFLAGS hold nothing that anybody needs.
     bool unused() const { return value_ == kNoRef && !raw_; }
-    /// Whether clobber() costs a store.
+    /// Whether clobber() costs a store. If it does not, EFLAGS may be overwritten.
     bool busy() const;
     /// Before an instruction that writes EFLAGS: saves them if they are needed later.
     void clobber();
     void save();
+    /// Sees to it that memory_disp() has flags, whether EFLAGS hold them or not; rax may be clobbered.
+    void put_in_memory(Ref f);
     void set(Ref r, Sense s) { value_ = r, sense_ = s; }
     void forget() { value_ = kNoRef; }
     /// Stores EFLAGS, which have this sense, in GuestState::flags' format. They keep their meaning; rax is
@@ -53,6 +55,11 @@ class HostFlags {
 
   private:
     bool needed_after() const { return value_ != kNoRef && values_[value_].last_need > values_.cur(); }
+    /// Whether they are those of a bitwise operation whose result outlives them: N and Z are the result's, C and V are 0, so that they
+    /// need no other place.
+    bool are_of_result(Ref f) const;
+    /// Puts flags that had no other place back into EFLAGS.
+    void make_of_result(Ref f);
     void load(Ref f);
     Cc test_flags(Ref f, unsigned arm_cc);
 

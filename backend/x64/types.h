@@ -74,7 +74,7 @@ struct Value {
     bool flags_live : 1;  ///< a FlagsOf of it is used
     bool kept : 1;        ///< an operand of flags that are made again: it stays somewhere until last_need
     bool sure : 1;        ///< an addend: where its group's check failed the superblock was left
-    bool folded : 1;      ///< its shift operand became part of it (see analyse.cpp)
+    bool folded : 1;      ///< its operand's operation became part of it (see analyse.cpp)
 };
 
 constexpr bool is_vec(Type t) { return t == Type::F32 || t == Type::F64 || t == Type::V128; }

@@ -127,6 +127,9 @@ class Engine {
         if (options_.concurrent) patched_lines_.changed(pa);
         return line_has_code(pa) && drop_line(pa & ~(kLineBytes - 1), state);
     }
+    /// Blocks with code at an offset in a page begin at most so many bytes before it, in the same page.
+    unsigned max_block_bytes() const { return limits_.max_block_bytes; }
+    static constexpr uint64_t kLineBytes = 64;  ///< of line_has_code(), invalidate_line()
     /// While one is there, no block that is forgotten is freed.
     class RetireHold {
       public:
@@ -203,7 +206,6 @@ class Engine {
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
-    static constexpr uint64_t kLineBytes = 64;  ///< of line_has_code()
     static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);

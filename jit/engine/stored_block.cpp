@@ -131,7 +131,7 @@ bool has_value(const SavedLocation& l) {
 
 void add_locations(NumberWriter& to, std::span<const SavedLocation> locations) {
     for (const SavedLocation& l : locations) {
-        to.add(uint64_t{l.slot} | uint64_t{l.kind} << 6 | uint64_t{l.reg} << 9);
+        to.add(uint64_t{l.slot} | uint64_t{l.kind} << 7 | uint64_t{l.reg} << 10);
         if (has_value(l)) to.add_signed(l.value);
     }
 }
@@ -139,9 +139,9 @@ void add_locations(NumberWriter& to, std::span<const SavedLocation> locations) {
 void read_locations(NumberReader& from, std::vector<SavedLocation>& locations) {
     for (SavedLocation& l : locations) {
         const uint64_t word = from.number();
-        l = {.slot = static_cast<uint8_t>(word & 63),
-             .kind = static_cast<SavedLocation::Kind>(word >> 6 & 7),
-             .reg = static_cast<uint8_t>(word >> 9)};
+        l = {.slot = static_cast<uint8_t>(word & 127),
+             .kind = static_cast<SavedLocation::Kind>(word >> 7 & 7),
+             .reg = static_cast<uint8_t>(word >> 10)};
         if (has_value(l)) l.value = from.signed_number();
     }
 }

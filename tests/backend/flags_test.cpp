@@ -1,5 +1,6 @@
 // NZCV: every way to make it, every condition, wherever it has to survive.
 #include <random>
+#include <vector>
 
 #include "tests/backend/comparison.h"
 
@@ -190,6 +191,101 @@ TEST_F(FlagsTest, OverwrittenFlagsAreNeverStored) {
     const std::string text = h_.listing(h_.compile(block));
     EXPECT_NE(text.find("lahf"), std::string::npos);
     EXPECT_EQ(text.find("lahf"), text.rfind("lahf")) << text;
+}
+
+TEST_F(FlagsTest, ConditionalCompareWithEveryOtherwise) {
+    enum class With { Register, Zero, Five, Large, Negative, Count };
+    for (unsigned nzcv = 0; nzcv < 16; ++nzcv) {
+        for (const Type t : {Type::I32, Type::I64}) {
+            for (int with = 0; with < static_cast<int>(With::Count); ++with) {
+                for (const unsigned cc : {0u, 1u, 3u, 8u, 11u}) {
+                    ir::Block block = block_at();
+                    ir::Builder b(block);
+                    b.insn_start(0, 0);
+                    b.set_flags(b.flags_of(b.bin_raw(Op::Sub, Type::I64, b.get_x(3), b.get_x(4))));
+                    Ref y = b.get_x(2);
+                    if (with == static_cast<int>(With::Zero)) y = b.i64(0);
+                    if (with == static_cast<int>(With::Five)) y = b.i64(5);
+                    if (with == static_cast<int>(With::Large)) y = b.i64(0x8000'0000'0000'0005);
+                    const unsigned negative = with == static_cast<int>(With::Negative) ? 1 : 0;
+                    const Ref f = b.emit(Op::CondCompare, Type::Flags, {b.cond(cc), b.get_x(1), y}, nzcv,
+                                         (t == Type::I32 ? 32 : 64) | negative);
+                    b.set_flags(f);
+                    b.set_x(5,
+                            b.select(Type::I64, b.emit(Op::Cond, Type::I1, {f}, 8), b.get_x(6), b.get_x(7)));
+                    b.set_x(8, b.bin_raw(Op::Mul, Type::I64, b.get_x(1), b.get_x(2)));
+                    b.set_x(9, b.emit(Op::NzcvFromFlags, Type::I64, {f}));
+                    b.emit(Op::Exit, Type::Void, {}, 4);
+                    const CompiledBlock compiled = h_.compile(block);
+                    for (int k = 0; k < 8; ++k) {
+                        randomise();
+                        if (k % 2 == 0) h_.state().x[4] = h_.state().x[3];
+                        const std::string wrong = Comparison(h_).run(block, compiled);
+                        ASSERT_TRUE(wrong.empty()) << "nzcv " << nzcv << ": " << wrong;
+                    }
+                    if (h_.code.hot_used() > h_.code.size() / 4) h_.code.reset();
+                }
+            }
+        }
+    }
+}
+
+TEST_F(FlagsTest, OfAResultThatStaysNeedNoPlace) {
+    enum class Use { Select, Carry, Nzcv, Compare, Exit, Count };
+    for (const Op op : {Op::And, Op::AndNot}) {
+        for (const Type t : {Type::I32, Type::I64}) {
+            for (int use = 0; use < static_cast<int>(Use::Count); ++use) {
+                for (unsigned cc = 0; cc < 14; ++cc) {
+                    for (const unsigned others : {1u, 5u, 20u}) {
+                        ir::Block block = block_at();
+                        ir::Builder b(block);
+                        b.insn_start(0, 0);
+                        const Ref y = b.bin_raw(op, t, b.get_x(1), b.get_x(2));
+                        const Ref f = b.flags_of(y);
+                        if (cc % 3 != 0) b.set_flags(f);
+                        b.set_x(1, y);
+                        // Registers are wanted by others, and the guest's become something else.
+                        std::vector<Ref> held;
+                        for (unsigned k = 0; k < others; ++k)
+                            held.push_back(
+                                b.bin_raw(Op::Mul, Type::I64, b.get_x(3 + k % 8), b.get_x(4 + k % 7)));
+                        b.set_x(1, held[0]);
+                        if (cc % 3 == 0 && cc % 2 == 0) b.set_flags(f);
+                        const Ref c = b.emit(Op::Cond, Type::I1, {f}, cc);
+                        switch (static_cast<Use>(use)) {
+                            case Use::Select:
+                                b.set_x(20, b.select(Type::I64, c, b.get_x(3), b.get_x(4)));
+                                break;
+                            case Use::Carry:
+                                b.set_x(20, b.emit(Op::Adc, Type::I64, {b.get_x(3), b.get_x(4), f}));
+                                break;
+                            case Use::Nzcv: b.set_x(20, b.emit(Op::NzcvFromFlags, Type::I64, {f})); break;
+                            case Use::Compare:
+                                b.set_flags(
+                                    b.emit(Op::CondCompare, Type::Flags, {c, b.get_x(3), b.get_x(4)}, 0, 64));
+                                break;
+                            default: b.emit(Op::ExitIf, Type::Void, {c}, 64); break;
+                        }
+                        b.set_flags(b.flags_of(b.bin_raw(Op::Sub, Type::I64, b.get_x(5), b.get_x(6))));
+                        b.set_x(21, b.bin_raw(Op::Mul, Type::I64, y, y));
+                        for (unsigned k = 0; k < others; ++k) b.set_x(22 + k % 8, held[k]);
+                        b.emit(Op::Exit, Type::Void, {}, 4);
+                        const CompiledBlock compiled = h_.compile(block);
+                        for (int k = 0; k < 4; ++k) {
+                            randomise();
+                            const std::string wrong = Comparison(h_).run(block, compiled);
+                            ASSERT_TRUE(wrong.empty()) << wrong;
+                        }
+                        if (static_cast<Use>(use) == Use::Select && others == 1) {
+                            const std::string text = h_.listing(compiled);
+                            EXPECT_EQ(text.find("lahf"), text.rfind("lahf")) << text;
+                        }
+                        if (h_.code.hot_used() > h_.code.size() / 4) h_.code.reset();
+                    }
+                }
+            }
+        }
+    }
 }
 
 }  // namespace

@@ -107,6 +107,25 @@ TEST_F(IntegerTest, UnaryOperations) {
     }
 }
 
+TEST_F(IntegerTest, LeadingZerosOfReversedBits) {
+    for (const Type t : kInts) {
+        for (const Type other : kInts) {
+            for (unsigned shape = 0; shape < 8; ++shape) {
+                check(
+                    [&](ir::Builder& b) {
+                        Ref x = b.get_x(1);
+                        if ((shape & 1) != 0) x = b.bin_raw(Op::And, Type::I64, x, b.get_x(2));
+                        const Ref reversed = b.un(Op::Rbit, t, x);
+                        if ((shape & 2) != 0) b.set_x(3, reversed);
+                        b.set_x(0, b.un(Op::Clz, other, reversed));
+                        if ((shape & 4) != 0) b.set_x(4, b.bin_raw(Op::Xor, Type::I64, reversed, x));
+                    },
+                    16);
+            }
+        }
+    }
+}
+
 TEST_F(IntegerTest, BitFields) {
     for (const Type t : kInts) {
         const unsigned width = t == Type::I32 ? 32 : 64;

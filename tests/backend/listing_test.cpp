@@ -31,6 +31,13 @@ Ref compare(ir::Builder& b, Ref x, Ref y) {
     return r;
 }
 
+/// Without the addresses of constants.
+std::string without_addresses(std::string text) {
+    for (size_t at; (at = text.find("[0x")) != std::string::npos;)
+        text.replace(at, text.find(']', at) + 1 - at, "constant");
+    return text;
+}
+
 TEST(ListingTest, CompareAndBranch) {
     EXPECT_EQ(hot([](ir::Builder& b) {
                   compare(b, b.get_x(1), b.get_x(2));
@@ -54,9 +61,7 @@ TEST(ListingTest, FpCompareThatIsStored) {
         b.set_flags(b.emit(Op::FCmp, Type::Flags, {x, y}, 0, 3));
         b.emit(Op::Exit, Type::Void, {}, 0x24);
     });
-    for (size_t at; (at = text.find("[0x")) != std::string::npos;)
-        text.replace(at, text.find(']', at) + 1 - at, "constant");
-    EXPECT_EQ(text,
+    EXPECT_EQ(without_addresses(text),
               "vmovsd xmm0, qword ptr [rbp+0x100]\n"
               "vucomisd xmm0, qword ptr [rbp+0x110]\n"
               "mov eax, 0x100\n"
@@ -217,26 +222,81 @@ TEST(ListingTest, MultiplyAddKeepsTheCarry) {
 }
 
 TEST(ListingTest, ConditionalCompare) {
-    EXPECT_EQ(hot([](ir::Builder& b) {
+    EXPECT_EQ(without_addresses(hot([](ir::Builder& b) {
                   compare(b, b.get_x(1), b.get_x(2));
                   b.set_flags(b.emit(Op::CondCompare, Type::Flags, {b.cond(1), b.get_x(3), b.i64(4)}, 0, 64));
                   b.emit(Op::ExitIf, Type::Void, {b.cond(12)}, 0x80);
+                  b.emit(Op::Exit, Type::Void, {}, 0x2c);
+              })),
+              "mov rbx, [rbp-0x78]\n"
+              "cmp rbx, [rbp-0x70]\n"
+              "mov rbx, [rbp-0x68]\n"
+              "mov rax, rbx\n"
+              "cmovz rax, constant\n"
+              "mov esi, 0x04\n"
+              "cmovz rsi, constant\n"
+              "cmp rax, rsi\n"
+              "cmc\n"
+              "lahf\n"
+              "seto al\n"
+              "mov [rbp+0x80], ax\n"
+              "jnle out\n"
+              "jmp out\n");
+}
+
+TEST(ListingTest, ConditionalCompareOrZ) {  // what compilers make of a == 0 || b == 4
+    EXPECT_EQ(hot([](ir::Builder& b) {
+                  compare(b, b.get_x(1), b.get_x(2));
+                  b.set_flags(b.emit(Op::CondCompare, Type::Flags, {b.cond(1), b.get_x(3), b.i64(4)}, 4, 64));
                   b.emit(Op::Exit, Type::Void, {}, 0x2c);
               }),
               "mov rbx, [rbp-0x78]\n"
               "cmp rbx, [rbp-0x70]\n"
               "mov rbx, [rbp-0x68]\n"
               "jnz +0x18\n"
-              "mov eax, 0x100\n"
-              "add al, 0x7F\n"
-              "sahf\n"
+              "mov eax, 0xFFFFFFFF\n"
+              "add eax, 0x01\n"
               "jmp +0x1c\n"
               "cmp rbx, 0x04\n"
               "cmc\n"
               "lahf\n"
               "seto al\n"
               "mov [rbp+0x80], ax\n"
-              "jnle out\n"
+              "jmp out\n");
+}
+
+TEST(ListingTest, FlagsOfAResultThatStays) {
+    EXPECT_EQ(hot([](ir::Builder& b) {  // BICS, BIC, B.EQ
+                  const Ref r = b.bin_raw(Op::AndNot, Type::I64, b.get_x(1), b.get_x(2));
+                  const Ref f = b.flags_of(r);
+                  const Ref s = b.bin_raw(Op::AndNot, Type::I64, b.get_x(3), b.get_x(4));
+                  const Ref c = b.select(Type::I64, b.emit(Op::Cond, Type::I1, {f}, 0), r, s);
+                  compare(b, c, b.get_x(5));
+                  b.set_x(1, r);
+                  b.emit(Op::Exit, Type::Void, {}, 0x2c);
+              }),
+              "mov rbx, [rbp-0x70]\n"
+              "andn rbx, rbx, [rbp-0x78]\n"
+              "mov rsi, [rbp-0x60]\n"
+              "andn rsi, rsi, [rbp-0x68]\n"
+              "test rbx, rbx\n"
+              "cmovz rsi, rbx\n"
+              "cmp rsi, [rbp-0x58]\n"
+              "mov [rbp-0x78], rbx\n"
+              "cmc\n"
+              "lahf\n"
+              "seto al\n"
+              "mov [rbp+0x80], ax\n"
+              "jmp out\n");
+}
+
+TEST(ListingTest, TrailingZeros) {
+    EXPECT_EQ(hot([](ir::Builder& b) {
+                  b.set_x(1, b.un(Op::Clz, Type::I64, b.un(Op::Rbit, Type::I64, b.get_x(2))));
+                  b.emit(Op::Exit, Type::Void, {}, 0x2c);
+              }),
+              "tzcnt rbx, [rbp-0x70]\n"
+              "mov [rbp-0x78], rbx\n"
               "jmp out\n");
 }
 

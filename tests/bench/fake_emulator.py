@@ -65,7 +65,13 @@ for program in filter(None, settings["programs"].split(",")):
     if status:
         say("@@WHY it said no")
 say("@@DONE")
+if "--jit-cache-blocks" in sys.argv:
+    cache = sys.argv[sys.argv.index("--jit-cache") + 1]
+    os.makedirs(cache, exist_ok=True)
+    if sys.argv[sys.argv.index("--jit-cache-blocks") + 1] == "on":
+        with open(os.path.join(cache, "some.blocks"), "wb") as f:
+            f.write(bytes(3 << 20))
 if "--stats-json" in sys.argv:
     with open(sys.argv[sys.argv.index("--stats-json") + 1], "w") as f:
-        json.dump({"cpu_seconds": 1.0, "translation": {"nanoseconds": 2e8}, "cpus": [{"exits": {"lookup": 5, "svc": 70}, "tlb_fills": 9, "windows": {"faults": 3}}],
+        json.dump({"cpu_seconds": 1.0, "translation": {"nanoseconds": 2e8, "guest_instructions": 200, "disk": {"guest_instructions": 180}}, "cpus": [{"exits": {"lookup": 5, "svc": 70}, "tlb_fills": 9, "windows": {"faults": 3}}],
                    "world_exits": {"io_port": 44}}, f)

@@ -407,7 +407,36 @@ TEST_F(Views, JumpsThatTakeTurnsInOneLineAreBothThere) {
     EXPECT_EQ(second(0), nullptr);
 }
 
-// Against a model that keeps every entry with what it was made from.
+TEST_F(Views, OfCodeThatIsRemovedOnlyJumpsToItsOffsetsAreForgotten) {
+    SoftTlb *one = user(1), *two = user(2);
+    const int code = 0;
+    constexpr uint64_t kPages[] = {0, 0x40'0000, 0xffff'8800'b000};
+    const auto enter = [&] {
+        for (SoftTlb* tlb : {one, two})
+            for (const uint64_t page : kPages) {
+                tlbs.note_code_page(tlb, page, 12, true);
+                for (uint64_t offset = 0; offset < 0x1000; offset += 0x10)
+                    tlbs.fill_jump(tlb, page + offset, &code);
+            }
+    };
+    for (const auto& [first, last] :
+         {std::pair(0x100u, 0x1ffu), std::pair(0u, 0x3fu), std::pair(0xf00u, 0xfffu)}) {
+        enter();
+        tlbs.clear_jumps_within_pages(first, last);
+        for (SoftTlb* tlb : {one, two})
+            for (const uint64_t page : kPages)
+                for (uint64_t offset = 0; offset < 0x1000; offset += 0x10)
+                    ASSERT_EQ(jump(tlb, page + offset) == nullptr, offset >= first && offset <= last)
+                        << std::hex << page + offset << ", without " << first << " to " << last;
+    }
+    // The others are still known as ones to be forgotten.
+    tlbs.clear_jump_caches();
+    for (SoftTlb* tlb : {one, two})
+        for (const uint64_t page : kPages)
+            for (uint64_t offset = 0; offset < 0x1000; offset += 0x10)
+                ASSERT_EQ(jump(tlb, page + offset), nullptr);
+}
+
 struct RandomInvalidations : Fixture, testing::WithParamInterface<std::pair<uint8_t, uint8_t>> {};
 INSTANTIATE_TEST_SUITE_P(Granules, RandomInvalidations,
                          testing::Values(std::pair(12, 12), std::pair(14, 14), std::pair(16, 12),

@@ -71,8 +71,8 @@ MUTATIONS = (
     Mutation(
         "smc-invalidation", "code that was replaced goes on being executed after IC IVAU",
         "guestos/machine/cpu/cpu_environment.h",
-        "if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
-        "if (pa == 0 && core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
+        "if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_jumps_to_line(pa);",
+        "if (pa == 0 && core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_jumps_to_line(pa);",
         ("machine_test",), r"^Vcpu\.NewCodeRunsAfterCacheMaintenance"),
     Mutation(
         "interrupt-polling", "a loop of translated code is never interrupted",

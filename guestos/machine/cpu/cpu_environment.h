@@ -42,7 +42,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     void tlbi(mmu::TlbiRequest request, bool broadcast) override;
     void ic_ivau(uint64_t, uint64_t pa) override {
         ++core_.stats.ic;
-        if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();
+        if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_jumps_to_line(pa);
     }
     void ic_iallu(bool broadcast) override;
     void interrupts_unmasked() override;

@@ -1,6 +1,7 @@
 // What the parts of one virtual CPU (Vcpu, FetchUnit, MemoryPath, ShadowPager) share.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -122,6 +123,18 @@ struct VcpuCore {
     /// After blocks were forgotten: this CPU's jump caches, and those of all others.
     void clear_all_jumps() {
         tlbs.clear_jump_caches();
+        clear_jumps_of_others();
+    }
+    /// After blocks with code in one line were forgotten. A guest that compiles patches its code often, and would look up all that it jumps to
+    /// each time.
+    void clear_jumps_to_line(uint64_t pa) {
+        constexpr uint64_t kLine = jit::Engine::kLineBytes;
+        const auto line = static_cast<uint32_t>(pa & (mmu::kPageSize - 1) & ~(kLine - 1));
+        tlbs.clear_jumps_within_pages(line - std::min(line, context.engine.max_block_bytes()),
+                                      line + kLine - 1);
+        clear_jumps_of_others();
+    }
+    void clear_jumps_of_others() {
         // Not waited for. No look-up and no linked jump leads to the blocks any more; another CPU can be in
         // one, or have it in its jump cache, until it looks at its interrupt flag. It does so at the latest
         // when it synchronises its context (ISB, exceptions and their returns), and only from there on the
