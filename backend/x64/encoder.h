@@ -133,12 +133,16 @@ class Encoder : public Xbyak::CodeGenerator {
   protected:
     // ---- Bytes
     static constexpr size_t kMostBytes = 16;  ///< of an instruction
-    /// Where the next instruction goes; there is room for one.
-    uint8_t* start() {
-        if (size_ + kMostBytes > maxSize_) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
-        return top_ + size_;
+    /// Where the next instruction is to be written.
+    uint8_t* start() { return size_ + kMostBytes <= maxSize_ ? top_ + size_ : near_end_; }
+    /// It ends here. Throws Xbyak::Error if there is no room for it.
+    void end(const uint8_t* end) {
+        if (end >= near_end_ && end <= near_end_ + kMostBytes) {
+            db(near_end_, static_cast<size_t>(end - near_end_));
+        } else {
+            size_ = static_cast<size_t>(end - top_);
+        }
     }
-    void end(const uint8_t* end) { size_ = static_cast<size_t>(end - top_); }
     template <typename T>
     static uint8_t* put(uint8_t* p, T value) {
         std::memcpy(p, &value, sizeof value);
@@ -148,6 +152,8 @@ class Encoder : public Xbyak::CodeGenerator {
     void immediate(uint32_t value) { end(put(start(), value)); }
 
   private:
+    uint8_t near_end_[kMostBytes];  ///< where less than that is left
+
     // Of a form: its opcode in the low byte, and
     static constexpr unsigned kWide = 1u << 8;           ///< REX.W
     static constexpr unsigned k0F = 1u << 9;             ///< in the map behind 0F

@@ -161,12 +161,13 @@ TEST_F(EncoderTest, BetweenRegistersAndWithConstants) {
 }
 
 TEST_F(EncoderTest, FullBuffer) {
-    Encoder small(64);
-    const auto fill = [&] {
-        for (;;) small.mov(rax, mem(rbx));
-    };
-    EXPECT_THROW(fill(), Xbyak::Error);
-    EXPECT_LE(small.getSize(), 64u);
+    constexpr size_t kBytes = 63, kEach = 3;
+    Encoder small(kBytes);
+    for (size_t k = 0; k < kBytes / kEach; ++k) small.mov(rax, mem(rbx));
+    EXPECT_EQ(small.getSize(), kBytes);
+    for (size_t k = 0; k < kBytes; ++k) EXPECT_EQ(small.getCode()[k], small.getCode()[k % kEach]);
+    EXPECT_THROW(small.mov(rax, mem(rbx)), Xbyak::Error);
+    EXPECT_EQ(small.getSize(), kBytes);
     ++compared_;
 }
 
