@@ -11,6 +11,8 @@ namespace {
 using namespace Xbyak::util;
 using Xbyak::Operand, Xbyak::Reg32, Xbyak::Reg64;
 
+#define EACH_ARITHMETIC(f) f(add) f(or_) f(and_) f(sub) f(xor_) f(cmp)
+
 constexpr uint32_t kConstants[] = {0,           1,           0x7f,        0x80,        0xff,
                                    0x100,       0x7fff,      0x8000,      0xffff,      0x1234'5678,
                                    0x7fff'ffff, 0x8000'0000, 0xffff'ff80, 0xffff'ff7f, 0xffff'ffff};
@@ -103,13 +105,8 @@ TEST_F(EncoderTest, ArithmeticWithMemory) {
             const Reg32 narrow(r);
 #define SAME(name)                                                                               \
     expect_same([&](Encoder& e) { e.name(wide, m); }, [&](auto& g) { g.name(wide, qword[x]); }); \
-    expect_same([&](Encoder& e) { e.name(narrow, m); }, [&](auto& g) { g.name(narrow, dword[x]); })
-            SAME(add);
-            SAME(or_);
-            SAME(and_);
-            SAME(sub);
-            SAME(xor_);
-            SAME(cmp);
+    expect_same([&](Encoder& e) { e.name(narrow, m); }, [&](auto& g) { g.name(narrow, dword[x]); });
+            EACH_ARITHMETIC(SAME)
 #undef SAME
         });
 }
@@ -125,14 +122,9 @@ TEST_F(EncoderTest, BetweenRegistersAndWithConstants) {
             const Operand &wb = wide_b, &nb = narrow_b;
 #define SAME(name)                                                                           \
     expect_same([&](Encoder& e) { e.name(wide, wide_b); }, [&](auto& g) { g.name(w, wb); }); \
-    expect_same([&](Encoder& e) { e.name(narrow, narrow_b); }, [&](auto& g) { g.name(n, nb); })
-            SAME(mov);
-            SAME(add);
-            SAME(or_);
-            SAME(and_);
-            SAME(sub);
-            SAME(xor_);
-            SAME(cmp);
+    expect_same([&](Encoder& e) { e.name(narrow, narrow_b); }, [&](auto& g) { g.name(n, nb); });
+            SAME(mov)
+            EACH_ARITHMETIC(SAME)
 #undef SAME
             expect_same([&](Encoder& e) { e.test(wide, wide_b); }, [&](auto& g) { g.test(w, wide_b); });
             expect_same([&](Encoder& e) { e.rorx(wide, wide_b, 34); },
@@ -143,13 +135,8 @@ TEST_F(EncoderTest, BetweenRegistersAndWithConstants) {
         for (const uint32_t constant : kConstants) {
 #define SAME(name)                                                                                   \
     expect_same([&](Encoder& e) { e.name(wide, constant); }, [&](auto& g) { g.name(w, constant); }); \
-    expect_same([&](Encoder& e) { e.name(narrow, constant); }, [&](auto& g) { g.name(n, constant); })
-            SAME(add);
-            SAME(or_);
-            SAME(and_);
-            SAME(sub);
-            SAME(xor_);
-            SAME(cmp);
+    expect_same([&](Encoder& e) { e.name(narrow, constant); }, [&](auto& g) { g.name(n, constant); });
+            EACH_ARITHMETIC(SAME)
 #undef SAME
             expect_same([&](Encoder& e) { e.mov(narrow, constant); }, [&](auto& g) { g.mov(n, constant); });
             for (const uint64_t upper : {uint64_t{0}, uint64_t{0xffff'ffff}, uint64_t{0x1234'5678}}) {
@@ -158,6 +145,25 @@ TEST_F(EncoderTest, BetweenRegistersAndWithConstants) {
             }
         }
     }
+}
+
+TEST_F(EncoderTest, RegistersOfAnyWidth) {
+    for (const unsigned bits : {8u, 16u, 32u, 64u})
+        for (const int a : {0, 1, 3, 8, 15}) {
+            const Xbyak::Reg d(a, Operand::REG, static_cast<int>(bits)),
+                b(2, Operand::REG, static_cast<int>(bits));
+            const Operand &x = d, &in_register = b, &in_memory = qword[rbx + 8];
+#define SAME(name)                                                                                      \
+    expect_same([&](Encoder& e) { e.name(d, in_register); }, [&](auto& g) { g.name(x, in_register); }); \
+    expect_same([&](Encoder& e) { e.name(d, 5u); }, [&](auto& g) { g.name(x, 5u); });                   \
+    if (bits == 64)                                                                                     \
+        expect_same([&](Encoder& e) { e.name(d, in_memory); }, [&](auto& g) { g.name(x, in_memory); });
+            EACH_ARITHMETIC(SAME)
+#undef SAME
+            if (bits >= 32)
+                expect_same([&](Encoder& e) { e.lea(d, mem(rcx, 7)); },
+                            [&](auto& g) { g.lea(d, ptr[rcx + 7]); });
+        }
 }
 
 TEST_F(EncoderTest, FullBuffer) {
