@@ -60,7 +60,7 @@ struct BlockImage {
     std::span<const std::array<uint64_t, 2>> constants;
     std::span<const ImageExit> exits;
     std::span<const FaultPoint> points;
-    std::span<const SavedLocation> locations;
+    std::span<const LocationWord> locations;
 };
 
 /// Memory of parts of an image.

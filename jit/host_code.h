@@ -15,9 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "jit/compact_vector.h"
 #include "jit/guest_state.h"
 #include "jit/host_profile.h"
 #include "jit/ir/ir.h"
+#include "jit/saved_location.h"
 
 namespace arclight::jit {
 
@@ -154,21 +156,12 @@ struct LinkSlot {
     bool goes_on() const { return jump == nullptr; }
 };
 
-/// Where the newest value of a guest register is at a point where its slot in GuestState is stale.
-struct SavedLocation {
-    enum Kind : uint8_t { Gpr, Xmm128, Xmm64, Xmm32, Constant, PageRelative };
-    uint8_t slot;  ///< 0..31 x0..x30 and sp; 32..63 v0..v31
-    Kind kind;
-    uint8_t reg;        ///< x86 encoding
-    int64_t value = 0;  ///< Constant, or PageRelative to page_base
-};
-
 /// A host instruction at which a guest access may fault, or the return address of its slow path.
 struct FaultPoint {
     uint32_t access;     ///< of the access instruction, from CompiledBlock::entry
     uint32_t return_pc;  ///< of the slow path call's return address, from CompiledBlock::cold
-    uint32_t first;      ///< its locations: FaultMap::locations[first .. first + count)
-    uint16_t count;
+    uint32_t first;      ///< its locations: FaultMap::locations[first .. first + words)
+    uint16_t words;
     uint16_t insn_offset : 12;  ///< of the guest instruction in its page
     uint16_t page : 4;          ///< number of that page in the superblock
     uint32_t cold = 0;          ///< of the slow path, from CompiledBlock::cold
@@ -178,8 +171,14 @@ struct FaultPoint {
 };
 
 struct FaultMap {
-    std::vector<FaultPoint> points;
-    std::vector<SavedLocation> locations;
+    CompactVector<FaultPoint> points;
+    CompactVector<LocationWord> locations;  ///< of points that have the same, once
+    /// Of one of its points: what no range of its words is of reads as nothing.
+    LocationReader locations_of(const FaultPoint& point) const {
+        if (point.first > locations.size() || point.words > locations.size() - point.first)
+            return LocationReader({});
+        return LocationReader({locations.data() + point.first, point.words});
+    }
 };
 
 enum class CompileStatus : uint8_t {
@@ -198,7 +197,7 @@ struct CompiledBlock {
     /// Grows with the blocks that are compiled, as `entry` does: `cold`, but for superblocks, whose cold code is behind their own hot code.
     const uint8_t* cold_order = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
-    std::vector<LinkSlot> exits;
+    CompactVector<LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
     uint8_t indirect_register = 0, indirect_kind = 0;
     FaultMap faults;

@@ -118,7 +118,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         failed.status = CompileStatus::BufferFull;
         return failed;
     }
-    out.exits = ctx_.exits;
+    out.exits.assign(ctx_.exits);
     out.indirect = ctx_.indirect;
     out.indirect_register = ctx_.indirect_register;
     out.indirect_kind = ctx_.indirect_kind;

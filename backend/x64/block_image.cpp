@@ -192,8 +192,8 @@ CompiledBlock BlockCompiler::place(const BlockImage& image, CodeCursor& cursor, 
                              .page = 0,
                              .next_page = 0});
     }
-    out.faults.points.assign(image.points.begin(), image.points.end());
-    out.faults.locations.assign(image.locations.begin(), image.locations.end());
+    out.faults.points.assign(image.points);
+    out.faults.locations.assign(image.locations);
     cursor.hot = hot + image.hot.size();
     cursor.cold = cold + image.cold.size();
     out.status = jit::CompileStatus::Ok;

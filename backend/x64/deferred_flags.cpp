@@ -48,6 +48,7 @@ SavedLocation GuestSlots::operand_location(Ref operand, bool second) const {
                         .kind = SavedLocation::Gpr,
                         .reg = values_[operand].reg};
     if (where.reg != kNone) return where;
+    where.reg = 0;
     where.kind = SavedLocation::Constant;
     if (values_.is_const(operand)) {
         where.value = static_cast<int64_t>(values_.inst(operand).imm);
@@ -62,9 +63,8 @@ std::array<SavedLocation, 3> GuestSlots::flags_recipe() const {
     const Inst& i = values_.inst(values_.inst(newest_.slot[kFlagsSlot]).args[0]);
     const int64_t op = i.op == Op::Sub ? kFlagsOfSub : i.op == Op::Add ? kFlagsOfAdd : kFlagsOfAnd;
     const int64_t wide = i.type == Type::I64 ? int64_t{kFlagsWide} : 0;
-    return {
-        operand_location(i.args[0], false), operand_location(i.args[1], true),
-        SavedLocation{.slot = kFlagsSlot, .kind = SavedLocation::Constant, .reg = kNone, .value = op + wide}};
+    return {operand_location(i.args[0], false), operand_location(i.args[1], true),
+            SavedLocation{.slot = kFlagsSlot, .kind = SavedLocation::Constant, .value = op + wide}};
 }
 
 /// NZCV in its slot. Clobbers EFLAGS.

@@ -188,7 +188,7 @@ const uint8_t* MemoryEmitter::behind_check(const ColdArgs& args) const {
     const uint8_t* access = ctx_.faults.access(number);
     if (const Inst& i = values_.inst(args.inst); ir::is_plain_access(i.op) && (i.aux & ir::kMemRelease) == 0)
         return access;
-    const jit::FaultPoint point = ctx_.faults.map().points[number];
+    const FaultPoint& point = ctx_.faults.point(number);
     return access - point.access + point.fastmem_start;
 }
 

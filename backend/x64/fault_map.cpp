@@ -19,10 +19,11 @@ uint64_t operand(const SavedLocation& from, const GuestState& state) {
 }
 
 /// See backend::kFirstOperand.
-uint64_t flags_again(const SavedLocation* from, const GuestState& state) {
-    const int64_t op = from[2].value % backend::kFlagsWide;
-    const unsigned width = from[2].value >= backend::kFlagsWide ? 64 : 32;
-    const uint64_t a = operand(from[0], state), b = operand(from[1], state);
+uint64_t flags_again(const SavedLocation& first, const SavedLocation& second, int64_t recipe,
+                     const GuestState& state) {
+    const int64_t op = recipe % backend::kFlagsWide;
+    const unsigned width = recipe >= backend::kFlagsWide ? 64 : 32;
+    const uint64_t a = operand(first, state), b = operand(second, state);
     const auto sum = [width](uint64_t x, uint64_t y, unsigned carry) {
         return ir::Interpreter::nzcv_of_sum(x, y, carry, width);
     };
@@ -76,14 +77,14 @@ std::optional<GuestPlace> guest_place(const CompiledBlock& block, const void* ho
 std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state) {
     const FaultPoint* point = find_point(block, host_pc);
     if (point == nullptr) return std::nullopt;
-    for (uint32_t k = 0; k < point->count; ++k) {
-        const SavedLocation* from = &block.faults.locations[point->first + k];
+    LocationReader locations = block.faults.locations_of(*point);
+    while (const auto from = locations.next()) {
         if (from->slot < ir::kFlagsSlot) {
             restore(*from, state);
-        } else {
-            state.flags = flags_again(from, state);
-            k += 2;
+            continue;
         }
+        const auto second = locations.next(), recipe = locations.next();
+        if (second && recipe) state.flags = flags_again(*from, *second, recipe->value, state);
     }
     return point->insn_offset;
 }

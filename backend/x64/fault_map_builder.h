@@ -32,14 +32,18 @@ class FaultMapBuilder {
     void mark_slow_path(size_t point, const uint8_t* here) { points_[point].cold = cold(here); }
     void mark_return(size_t point, const uint8_t* here) { points_[point].return_pc = cold(here); }
 
-    jit::FaultMap map() const { return {points_, locations_}; }
+    const FaultPoint& point(size_t number) const { return points_[number]; }
+
+    /// All of it, as it is kept.
+    jit::FaultMap map();
 
   private:
     uint32_t hot(const uint8_t* here) const { return static_cast<uint32_t>(here - entry_); }
     uint32_t cold(const uint8_t* here) const { return static_cast<uint32_t>(here - cold_start_); }
 
-    std::vector<FaultPoint> points_;
+    std::vector<FaultPoint> points_;  ///< until map(), whose locations: locations_[first .. first + words)
     std::vector<SavedLocation> locations_;
+    std::vector<jit::LocationWord> packed_;
     const uint8_t* entry_ = nullptr;
     const uint8_t* cold_start_ = nullptr;
 };

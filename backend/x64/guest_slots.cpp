@@ -126,6 +126,7 @@ SavedLocation GuestSlots::location_of(unsigned slot) const {
     SavedLocation where{
         .slot = static_cast<uint8_t>(slot), .kind = SavedLocation::Gpr, .reg = values_[r].reg};
     if (where.reg == kNone) {
+        where.reg = 0;
         where.kind = i.op == Op::PcRel ? SavedLocation::PageRelative : SavedLocation::Constant;
         where.value = static_cast<int64_t>(i.imm);
     } else if (where.reg >= 16) {

@@ -16,21 +16,21 @@ uint64_t line_mask(uint64_t offset, uint64_t bytes) {
     return (~uint64_t{0} >> (63 - (last - first))) << first;
 }
 
+/// What the allocator adds to an allocation.
+constexpr size_t kPerAllocation = 8;
+
 template <typename T>
-size_t bytes_of(const std::vector<T>& v) {
-    return v.capacity() * sizeof(T);
+size_t bytes_of(const CompactVector<T>& v) {
+    return v.capacity() != 0 ? v.allocated() + kPerAllocation : 0;
 }
 
-/// About what the allocator adds to an allocation.
-constexpr size_t kPerAllocation = 16;
-
 uint32_t bytes_to_describe(const TranslationBlock& block) {
-    size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) +
+    size_t bytes = sizeof block + kPerAllocation + bytes_of(block.guest_code) + bytes_of(block.slots) +
                    bytes_of(block.linked) + bytes_of(block.members) + bytes_of(block.pages) +
                    bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
-                   bytes_of(block.code.faults.locations) + bytes_of(block.relocations) + 8 * kPerAllocation;
+                   bytes_of(block.code.faults.locations) + bytes_of(block.relocations);
     if (const ir::Block* ir = block.interpreted.get())
-        bytes += sizeof *ir + bytes_of(ir->insts) + 2 * kPerAllocation;
+        bytes += sizeof *ir + ir->insts.capacity() * sizeof(ir::Inst) + 2 * kPerAllocation;
     return static_cast<uint32_t>(bytes);
 }
 }  // namespace
@@ -77,10 +77,11 @@ void BlockCache::note_link(TranslationBlock& from, unsigned exit, TranslationBlo
         std::ranges::sort(to.incoming);
         const auto same = std::ranges::unique(to.incoming);
         to.incoming.erase(same.begin(), same.end());
-        std::erase_if(to.incoming, [&](uint32_t number) {
+        const auto elsewhere = std::ranges::remove_if(to.incoming, [&](uint32_t number) {
             BlockExit s;
             return !find_link_slot(number, s) || s.block->linked[s.exit] != &to;
         });
+        to.incoming.erase(elsewhere.begin(), elsewhere.end());
         to.incoming.reserve(2 * to.incoming.size() + 1);
     }
     to.incoming.push_back(from.first_link_slot + exit);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "jit/block_image.h"
+#include "jit/compact_vector.h"
 #include "jit/engine/block_table.h"
 #include "jit/engine/linked_exits.h"
 #include "jit/host_code.h"
@@ -45,20 +46,36 @@ struct Promotion {
     bool warm = false;          ///< its counter is a short one: an earlier run has left regions entered here
     uint8_t disk_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at
-    uint64_t counted_before = 0;  ///< runs until then
-    uint64_t promoted_at = 0;     ///< runs when it was promoted, and the process' CPU time then
-    std::chrono::nanoseconds promoted_cpu{};
-    uint64_t queued_at = 0;  ///< runs when it was put into the compiler's queue, and when that was
-    std::chrono::steady_clock::time_point queued_when{};
-    // By samples (Tier2Options::sampled)
-    std::chrono::nanoseconds sampled{};   ///< CPU time in it
-    std::chrono::nanoseconds ask_at{};    ///< it asks when it has been sampled for so long
-    std::chrono::nanoseconds sampling{};  ///< CPU time of all samples before its first one
-    float visits =
-        1;  ///< for each run of the block that had this one profiled, and how many blocks that is away
-    uint8_t distance = 0;
-    uint16_t profile_runs = 0;                ///< that it is profiled for
-    std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
+    uint64_t counted_before = 0;         ///< runs until then
+    std::chrono::nanoseconds sampled{};  ///< by samples (Tier2Options::sampled): CPU time in it
+    std::chrono::nanoseconds ask_at{};   ///< it asks when it has been sampled for so long
+
+    /// Of a block that has been sampled or promoted: one in some hundreds.
+    struct Hot {
+        uint64_t promoted_at = 0;  ///< runs when it was promoted, and the process' CPU time then
+        std::chrono::nanoseconds promoted_cpu{};
+        uint64_t queued_at = 0;  ///< runs when it was put into the compiler's queue, and when that was
+        std::chrono::steady_clock::time_point queued_when{};
+        std::chrono::nanoseconds sampling{};  ///< CPU time of all samples before its first one
+        float visits =
+            1;  ///< for each run of the block that had this one profiled, and how many blocks that is away
+        uint8_t distance = 0;
+        uint16_t profile_runs = 0;  ///< that it is profiled for
+        std::vector<RegisterSnapshot>
+            snapshots;  ///< at its entry, when its counter ran out; the oldest first
+    };
+    /// Made where it is to be changed, and where it is not there as it is at first.
+    Hot& hot() {
+        if (hot_ == nullptr) hot_ = std::make_unique<Hot>();
+        return *hot_;
+    }
+    const Hot& hot() const {
+        static const Hot kCold;
+        return hot_ != nullptr ? *hot_ : kCold;
+    }
+
+  private:
+    std::unique_ptr<Hot> hot_;
 };
 
 struct TranslationBlock {
@@ -71,7 +88,7 @@ struct TranslationBlock {
     /// The guest's code that it was translated from, as it was read then. What is asked later of the block's
     /// code is asked of this copy: the guest may store to its memory at any time, and what the copy is
     /// compiled to, filed under and compared with must be the same. Empty once the block is invalid.
-    std::vector<std::byte> guest_code;
+    CompactVector<std::byte> guest_code;
     uint32_t first_link_slot = 0;  ///< number of code.exits[0]
     uint32_t described_bytes =
         0;               ///< memory of this description when it was inserted, for the engine's limit
@@ -81,14 +98,14 @@ struct TranslationBlock {
     std::atomic<bool> indirect{false};  ///< was asked for by other means than a direct exit
 
     // ---- Of one that BlockStore is to keep; others have no relocations
-    std::vector<PackedRelocation> relocations;
+    CompactVector<PackedRelocation> relocations;
     bool grouping = false;  ///< StoredBlock::grouping
 
     // ---- Of superblocks (superblocks.h)
-    TranslationBlock* superblock = nullptr;      ///< that is executed in its place
-    std::vector<TranslationBlock*> superblocks;  ///< that hold a copy of it
-    std::vector<TranslationBlock*> members;      ///< of a superblock, the one it is entered at first
-    std::vector<uint64_t> pages;                 ///< likewise: physical addresses, by number
+    TranslationBlock* superblock = nullptr;        ///< that is executed in its place
+    CompactVector<TranslationBlock*> superblocks;  ///< that hold a copy of it
+    CompactVector<TranslationBlock*> members;      ///< of a superblock, the one it is entered at first
+    CompactVector<uint64_t> pages;                 ///< likewise: physical addresses, by number
     /// The physical address of the page with this number.
     uint64_t page(unsigned number) const { return pages.empty() ? pa & kPageMask : pages[number]; }
 
@@ -96,15 +113,15 @@ struct TranslationBlock {
     uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
     Promotion promotion;
     std::unique_ptr<EdgeProfile> profile;
-    uint64_t disabled_assumptions = 0;     ///< as Region::disabled_assumptions
-    std::vector<CompiledRegion*> regions;  ///< that hold a copy of it
-    std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
+    uint64_t disabled_assumptions = 0;       ///< as Region::disabled_assumptions
+    CompactVector<CompiledRegion*> regions;  ///< that hold a copy of it
+    CompactVector<uint32_t> slots;  ///< what predict_slots() said of each plain access; empty: nothing
 
     CompiledBlock code;
     std::unique_ptr<const ir::MemoryLoop> memory_loop;  ///< that `code` has run at once, if it is one
     std::unique_ptr<ir::Block> interpreted;  ///< what `code` has the interpreter execute, if it does
-    std::vector<uint32_t> incoming;          ///< link slots of other blocks that may be linked to this one
-    std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
+    CompactVector<uint32_t> incoming;        ///< link slots of other blocks that may be linked to this one
+    CompactVector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
 

@@ -132,7 +132,7 @@ std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t tr
         if (!expected_devices_.empty()) count_expected_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
-            if (tier2_.enabled()) block->slots = predicted_slots(ir_);
+            if (tier2_.enabled()) block->slots.assign(predicted_slots(ir_));
         }
         block->first_link_slot = cache_.next_link_slot();
         if (options_.interpret) block->interpreted = std::make_unique<ir::Block>(ir_);
@@ -173,7 +173,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         if (block == nullptr) return nullptr;
         // The code of a loop that copies memory has an address of this process in it.
         if (storable && block->memory_loop == nullptr && !has_site(pa, block->guest_bytes))
-            block->relocations = relocations_of_last(code_, block->code);
+            block->relocations.assign(relocations_of_last(code_, block->code));
     }
     block->pa = pa;
     block->translation_flags = translation_flags;

@@ -87,7 +87,7 @@ std::vector<uint32_t> predicted_slots(const ir::Block& block) {
     return slots;
 }
 
-void set_predicted_slots(ir::Block& block, const std::vector<uint32_t>& slots) {
+void set_predicted_slots(ir::Block& block, std::span<const uint32_t> slots) {
     size_t n = 0;
     for (ir::Inst& i : block.insts)
         if (ir::is_plain_access(i.op) && n < slots.size()) i.imm = slots[n++];

@@ -21,7 +21,7 @@ void predict_slots(ir::Block& block, const GuestState& state);
 
 /// The predictions for a block's accesses in their order, and back into the same block translated again.
 std::vector<uint32_t> predicted_slots(const ir::Block& block);
-void set_predicted_slots(ir::Block& block, const std::vector<uint32_t>& slots);
+void set_predicted_slots(ir::Block& block, std::span<const uint32_t> slots);
 
 /// For accesses to share one look at the soft TLB: those with the same Inst::imm were in one page in all of
 /// the last kMaxSnapshots snapshots. Without a snapshot nothing is predicted.

@@ -147,9 +147,9 @@ PromotionPolicy::Decision PromotionPolicy::on_counter(uint32_t counter, const Gu
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
     if (block == nullptr) return {nullptr, Next::Run};
     if (state != nullptr) {
-        if (block->promotion.snapshots.size() == kMaxSnapshots)
-            block->promotion.snapshots.erase(block->promotion.snapshots.begin());
-        block->promotion.snapshots.push_back(take_snapshot(*state));
+        if (block->promotion.hot().snapshots.size() == kMaxSnapshots)
+            block->promotion.hot().snapshots.erase(block->promotion.hot().snapshots.begin());
+        block->promotion.hot().snapshots.push_back(take_snapshot(*state));
     }
     if (!block->valid || stopped) block->promotion.stage = Stage::Done;
     switch (block->promotion.stage) {
@@ -167,8 +167,8 @@ PromotionPolicy::Decision PromotionPolicy::on_counter(uint32_t counter, const Gu
             break;
         case Stage::Profiled:
             if (options_.sampled &&
-                runs(*block) - block->promotion.promoted_at < block->promotion.profile_runs)
-                count_from(*block, block->promotion.profile_runs / 2);
+                runs(*block) - block->promotion.hot().promoted_at < block->promotion.hot().profile_runs)
+                count_from(*block, block->promotion.hot().profile_runs / 2);
             else
                 end_profile(*block);
             return {block, Next::Run};
@@ -185,10 +185,11 @@ PromotionPolicy::Next PromotionPolicy::on_sample(TranslationBlock* block, std::c
     const auto before = std::exchange(sampled_, sampled_ + cpu);
     if (block == nullptr || !block->valid || block->counter == kNoCounter) return Next::Run;
     Promotion& p = block->promotion;
-    if (p.sampled.count() == 0) p.sampling = before;
+    if (p.sampled.count() == 0) p.hot().sampling = before;
     p.sampled += cpu;
     // A CPU may have overwritten the counter when it was set.
-    if (p.stage == Stage::Profiled && runs(*block) - p.promoted_at >= p.profile_runs) end_profile(*block);
+    if (p.stage == Stage::Profiled && runs(*block) - p.hot().promoted_at >= p.hot().profile_runs)
+        end_profile(*block);
     if ((p.stage != Stage::Cold && p.stage != Stage::Waiting) || p.sampled < p.ask_at ||
         enters_live_region(*block))
         return Next::Run;
@@ -201,7 +202,7 @@ PromotionPolicy::Sampled PromotionPolicy::sampled_in(std::span<TranslationBlock*
     for (const TranslationBlock* block : blocks) {
         if (block->promotion.sampled.count() == 0) continue;
         sum.inside += block->promotion.sampled;
-        first = std::min(first, block->promotion.sampling);
+        first = std::min(first, block->promotion.hot().sampling);
     }
     sum.all = sampled_ - first;
     return sum;
@@ -224,7 +225,7 @@ PromotionPolicy::Next PromotionPolicy::advance(TranslationBlock& block) {
 }
 
 PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
-    block.promotion.promoted_at = runs(block);
+    block.promotion.hot().promoted_at = runs(block);
     ++promoted_;
     if (options_.synchronous) {
         disable(block);
@@ -238,9 +239,9 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
         start_profile(block, 1, 0);
         return Next::Run;
     }
-    block.promotion.promoted_cpu = host::process_time().cpu;
+    block.promotion.hot().promoted_cpu = host::process_time().cpu;
     block.promotion.stage = Stage::Profiled;
-    edges_.start(block, block.promotion.promoted_at);
+    edges_.start(block, block.promotion.hot().promoted_at);
     count_from(block, std::clamp(options_.threshold / 4, kMinProfile, kMaxProfile));
     return Next::Run;
 }
@@ -248,14 +249,14 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
 /// By samples: of a block that is executed so often for each run of the one that was sampled, which is so many blocks away.
 void PromotionPolicy::start_profile(TranslationBlock& block, double visits, unsigned distance) {
     Promotion& p = block.promotion;
-    p.visits = static_cast<float>(visits);
-    p.distance = static_cast<uint8_t>(distance);
+    p.hot().visits = static_cast<float>(visits);
+    p.hot().distance = static_cast<uint8_t>(distance);
     // The counter runs out twice, for the registers to be seen twice.
     const auto half = std::clamp(static_cast<uint32_t>(visits * kMaxProfile), kMinProfile, kMaxProfile) / 2;
-    p.profile_runs = static_cast<uint16_t>(2 * half);
-    p.promoted_at = runs(block);
+    p.hot().profile_runs = static_cast<uint16_t>(2 * half);
+    p.hot().promoted_at = runs(block);
     p.stage = Stage::Profiled;
-    edges_.start(block, p.promoted_at);
+    edges_.start(block, p.hot().promoted_at);
     start_counting(block, half);
 }
 
@@ -271,13 +272,13 @@ void PromotionPolicy::end_profile(TranslationBlock& block) {
 
 void PromotionPolicy::profile_successors(const TranslationBlock& block) {
     const Promotion& p = block.promotion;
-    if (p.distance == kFarthest) return;
+    if (p.hot().distance == kFarthest) return;
     for (const auto& [to, share] : edges_.successors(block)) {
-        const double visits = p.visits * std::min(share, 1.0);
+        const double visits = p.hot().visits * std::min(share, 1.0);
         if (visits < kLeastVisits || !to->valid || to->counter == kNoCounter ||
             to->promotion.stage != Stage::Cold || enters_live_region(*to))
             continue;
-        start_profile(*to, visits, p.distance + 1u);
+        start_profile(*to, visits, p.hot().distance + 1u);
     }
 }
 
@@ -335,8 +336,8 @@ void PromotionPolicy::count_failure(TranslationBlock& block) {
 
 void PromotionPolicy::enqueue(TranslationBlock& block) {
     block.promotion.stage = Stage::Queued;
-    block.promotion.queued_at = heat_of(block);
-    block.promotion.queued_when = Clock::now();
+    block.promotion.hot().queued_at = heat_of(block);
+    block.promotion.hot().queued_when = Clock::now();
     if (!options_.sampled) count_from(block, kNever);
     queue_.push_back(block.counter);
 }
@@ -356,8 +357,8 @@ TranslationBlock* PromotionPolicy::take_hottest() {
     std::erase_if(queue_, [&](uint32_t counter) {
         TranslationBlock* block = block_of(counter);
         if (block == nullptr) return true;
-        if (options_.heat != 0 && now - block->promotion.queued_when > kStale &&
-            heat_of(*block) == block->promotion.queued_at) {
+        if (options_.heat != 0 && now - block->promotion.hot().queued_when > kStale &&
+            heat_of(*block) == block->promotion.hot().queued_at) {
             wait(*block, kAskAgain);
             return true;
         }

@@ -93,7 +93,7 @@ class PromotionPolicy {
     uint64_t runs(const TranslationBlock& block) const;
     /// Likewise, since it was promoted.
     uint64_t runs_since_promotion(const TranslationBlock& block) const {
-        return runs(block) - block.promotion.promoted_at;
+        return runs(block) - block.promotion.hot().promoted_at;
     }
     /// The CPU time that was sampled in these blocks, and in all since the first of them was first sampled.
     struct Sampled {

@@ -168,7 +168,7 @@ void RegionBuilder::translate(const TranslationBlock& block, ir::Block& ir) cons
     if ((block.translation_flags & translation_flag::kFastmem) != 0)
         set_predicted_slots(ir, block.slots);
     else
-        predict_pages(ir, block.promotion.snapshots);
+        predict_pages(ir, block.promotion.hot().snapshots);
 }
 
 void RegionBuilder::add_block(Draft& draft, Built& built, int64_t offset, TranslationBlock& block) {
@@ -210,8 +210,8 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     region.translation_flags = entry.translation_flags;
     region.spectre = options_.spectre;
     region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
-    region.narrow = entry.promotion.snapshots.empty() ? 0 : ~uint32_t{0};
-    for (const RegisterSnapshot& snapshot : entry.promotion.snapshots) region.narrow &= snapshot.narrow;
+    region.narrow = entry.promotion.hot().snapshots.empty() ? 0 : ~uint32_t{0};
+    for (const RegisterSnapshot& snapshot : entry.promotion.hot().snapshots) region.narrow &= snapshot.narrow;
     draft.pages[0] = entry.pa & kPageMask;
     add_block(draft, built, static_cast<int64_t>(entry.pa & ~kPageMask), entry);
     while (region.blocks.size() < kMaxBlocks) {
@@ -298,7 +298,8 @@ RegionShape RegionBuilder::shape_of(const Built& built) const {
                       .return_sites = region.return_sites,
                       .indirect_targets = region.indirect_targets};
     for (size_t k = 0; k < region.blocks.size(); ++k) {
-        shape.blocks.push_back({region.blocks[k].offset, built.compiled->members[k]->guest_code});
+        const auto& code = built.compiled->members[k]->guest_code;
+        shape.blocks.push_back({region.blocks[k].offset, {code.begin(), code.end()}});
         options_.while_building();
     }
     return shape;
@@ -322,7 +323,8 @@ RegionBuilder::Fit RegionBuilder::build_as(const RegionShape& shape, Translation
             const uint64_t pa = page->second | offset_in_page(want.offset);
             TranslationBlock* block = blocks_.find(pa, shape.translation_flags);
             if (block == nullptr || !block->valid) continue;
-            if (block->pa != pa || block->stop || block->spins || block->guest_code != want.code)
+            if (block->pa != pa || block->stop || block->spins ||
+                !std::ranges::equal(block->guest_code, want.code))
                 return Fit::Never;
             found[k] = block;
             --missing;

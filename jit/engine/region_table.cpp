@@ -117,7 +117,7 @@ void RegionTable::retire(CompiledRegion& region) {
     const bool was_live = region.life.live();
     region.life.change_to(RegionState::Retired);
     ++stats_.dropped;
-    for (TranslationBlock* m : region.members) std::erase(m->regions, &region);
+    for (TranslationBlock* m : region.members) m->regions.remove(&region);
     if (was_live) {
         unpatch_entry(code_, region.entry->code, region.entry->counter);
         hooks_.on_unpatched(*region.entry);

@@ -10,7 +10,7 @@ namespace {
 // are in memory. Numbers are LEB128, as DWARF has them (version 5, 7.6); those that may be negative have the sign in bit 0.
 
 constexpr size_t kMostNumber = 10;  ///< bytes of a number
-constexpr size_t kHeadNumbers = 16, kExitNumbers = 5, kPointNumbers = 8, kLocationNumbers = 2;
+constexpr size_t kHeadNumbers = 16, kExitNumbers = 5, kPointNumbers = 8;
 /// More than any block has.
 constexpr uint64_t kMostParts = 1 << 16;
 
@@ -99,8 +99,8 @@ void add_points(NumberWriter& to, std::span<const FaultPoint> points) {
     for (const FaultPoint& p : points) {
         to.add_signed(int64_t{p.access} - last.access);
         to.add_signed(int64_t{p.return_pc} - last.return_pc);
-        to.add_signed(int64_t{p.first} - (int64_t{last.first} + last.count));
-        to.add(p.count);
+        to.add_signed(int64_t{p.first} - (int64_t{last.first} + last.words));
+        to.add(p.words);
         to.add_signed(int64_t{p.insn_offset} - last.insn_offset);
         to.add_signed(int64_t{p.cold} - p.return_pc);
         to.add_signed(int64_t{p.fastmem_start} - p.access);
@@ -109,14 +109,14 @@ void add_points(NumberWriter& to, std::span<const FaultPoint> points) {
     }
 }
 
-void read_points(NumberReader& from, std::vector<FaultPoint>& points) {
+void read_points(NumberReader& from, std::span<FaultPoint> points) {
     FaultPoint last{};
     for (FaultPoint& p : points) {
         p = {};
         p.access = static_cast<uint32_t>(last.access + from.signed_number());
         p.return_pc = static_cast<uint32_t>(last.return_pc + from.signed_number());
-        p.first = static_cast<uint32_t>(int64_t{last.first} + last.count + from.signed_number());
-        p.count = from.narrow<uint16_t>();
+        p.first = static_cast<uint32_t>(int64_t{last.first} + last.words + from.signed_number());
+        p.words = from.narrow<uint16_t>();
         p.insn_offset = static_cast<uint16_t>((last.insn_offset + from.signed_number()) & 0xfff);
         p.cold = static_cast<uint32_t>(p.return_pc + from.signed_number());
         p.fastmem_start = static_cast<uint32_t>(p.access + from.signed_number());
@@ -125,25 +125,14 @@ void read_points(NumberReader& from, std::vector<FaultPoint>& points) {
     }
 }
 
-bool has_value(const SavedLocation& l) {
-    return l.kind == SavedLocation::Constant || l.kind == SavedLocation::PageRelative;
-}
+/// What is not aligned in the file.
+template <typename T>
+using BytesOf = std::array<uint8_t, sizeof(T)>;
 
-void add_locations(NumberWriter& to, std::span<const SavedLocation> locations) {
-    for (const SavedLocation& l : locations) {
-        to.add(uint64_t{l.slot} | uint64_t{l.kind} << 7 | uint64_t{l.reg} << 10);
-        if (has_value(l)) to.add_signed(l.value);
-    }
-}
-
-void read_locations(NumberReader& from, std::vector<SavedLocation>& locations) {
-    for (SavedLocation& l : locations) {
-        const uint64_t word = from.number();
-        l = {.slot = static_cast<uint8_t>(word & 127),
-             .kind = static_cast<SavedLocation::Kind>(word >> 7 & 7),
-             .reg = static_cast<uint8_t>(word >> 10)};
-        if (has_value(l)) l.value = from.signed_number();
-    }
+template <typename T>
+void copy_bytes(std::span<const BytesOf<typename T::value_type>> from, T& to) {
+    to.resize(from.size());
+    if (!from.empty()) std::memcpy(to.data(), from.data(), from.size_bytes());
 }
 }  // namespace
 
@@ -158,11 +147,11 @@ bool append_stored(const StoredBlock& block, std::string& out) {
     const BlockImage& image = block.image;
     if (!storable(image)) return false;
     const size_t start = out.size();
-    const size_t numbers = kHeadNumbers + image.exits.size() * kExitNumbers +
-                           image.points.size() * kPointNumbers + image.locations.size() * kLocationNumbers;
+    const size_t numbers =
+        kHeadNumbers + image.exits.size() * kExitNumbers + image.points.size() * kPointNumbers;
     const size_t most = sizeof(uint32_t) + numbers * kMostNumber + block.guest_code.size() +
                         image.hot.size() + image.cold.size() + image.relocations.size_bytes() +
-                        image.constants.size_bytes();
+                        image.constants.size_bytes() + image.locations.size_bytes();
     out.resize_and_overwrite(start + most, [&](char* p, size_t) {
         NumberWriter to(p + start + sizeof(uint32_t));
         to.add(block.translation_flags);
@@ -183,12 +172,12 @@ bool append_stored(const StoredBlock& block, std::string& out) {
             to.add(e.cross_page);
         }
         add_points(to, image.points);
-        add_locations(to, image.locations);
         to.add_bytes(block.guest_code);
         to.add_bytes(image.hot);
         to.add_bytes(image.cold);
         to.add_bytes(image.relocations);
         to.add_bytes(image.constants);
+        to.add_bytes(image.locations);
         const auto bytes = static_cast<uint32_t>(to.end() - (p + start));
         std::memcpy(p + start, &bytes, sizeof bytes);
         return start + bytes;
@@ -217,22 +206,19 @@ std::optional<StoredBlock> read_stored(std::span<const char> bytes, size_t at, I
     const uint32_t relocations = from.count(), constants = from.count();
     memory.exits.resize(from.count());
     memory.faults.points.resize(from.count());
-    memory.faults.locations.resize(from.count());
+    const uint32_t locations = from.count();
     for (ImageExit& e : memory.exits) {
         for (ImageOffset* offset : {&e.jump, &e.epoch, &e.stub}) *offset = from.narrow() - 1;
         e.target = static_cast<int32_t>(from.signed_number());
         e.cross_page = from.number() != 0;
     }
     read_points(from, memory.faults.points);
-    read_locations(from, memory.faults.locations);
     block.guest_code = from.bytes<std::byte>(guest_code);
     image.hot = from.bytes<uint8_t>(hot);
     image.cold = from.bytes<uint8_t>(cold);
     image.relocations = from.bytes<PackedRelocation>(relocations);
-    using ConstantBytes = std::array<uint8_t, sizeof memory.constants[0]>;
-    const std::span<const ConstantBytes> values = from.bytes<ConstantBytes>(constants);
-    memory.constants.resize(values.size());
-    if (!values.empty()) std::memcpy(memory.constants.data(), values.data(), values.size_bytes());
+    copy_bytes(from.bytes<BytesOf<std::array<uint64_t, 2>>>(constants), memory.constants);
+    copy_bytes(from.bytes<BytesOf<LocationWord>>(locations), memory.faults.locations);
     image.constants = memory.constants;
     image.exits = memory.exits;
     image.points = memory.faults.points;

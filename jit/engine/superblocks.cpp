@@ -148,8 +148,8 @@ bool Superblocks::make_untimed(TranslationBlock& head) {
     superblock->pa = head.pa;
     superblock->translation_flags = head.translation_flags;
     superblock->guest_insns = built.ir.guest_insns;
-    superblock->pages = std::move(built.pages);
-    superblock->members = std::move(built.members);
+    superblock->pages.assign(built.pages);
+    superblock->members.assign(built.members);
     ++stats_.made;
     ++stats_.live;
     stats_.blocks += built.blocks;
@@ -170,7 +170,7 @@ bool Superblocks::make_untimed(TranslationBlock& head) {
 
 void Superblocks::drop(TranslationBlock& superblock) {
     TranslationBlock& head = *superblock.members.front();
-    for (TranslationBlock* member : superblock.members) std::erase(member->superblocks, &superblock);
+    for (TranslationBlock* member : superblock.members) member->superblocks.remove(&superblock);
     head.superblock = nullptr;
     unpatch_entry(code_, head.code, head.counter);
     if (++head.promotion.failures < kMaxFailures) {

@@ -166,7 +166,7 @@ Tier2::Executed Tier2::executed(const RegionBuilder::Built& built) const {
         return {ns / CompileBudget::kTier1Ns, ns / std::max(double(all.count()), 1.0)};
     }
     const double insns = double(policy_.runs_since_promotion(entry)) * built.insns_per_run;
-    const auto since = host::process_time().cpu - entry.promotion.promoted_cpu;
+    const auto since = host::process_time().cpu - entry.promotion.hot().promoted_cpu;
     return {insns, CompileBudget::share_of_time(insns, double(since.count()))};
 }
 

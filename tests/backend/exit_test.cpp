@@ -73,7 +73,7 @@ TEST_F(ExitTest, LookupMayGoStraightOn) {
 
 TEST_F(ExitTest, LinkAndUnlinkWithinThePage) {
     const CompiledBlock a = adder(0, 1, 0x10), b = adder(0x10, 100, 0x14);
-    const LinkSlot& slot = a.exits.at(0);
+    const LinkSlot& slot = a.exits[0];
     EXPECT_LE(reinterpret_cast<uintptr_t>(slot.jump) % 8, 4u);
     EXPECT_FALSE(slot.cross_page);
     link(h_.code, slot, b.entry, 0);
@@ -126,7 +126,7 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
 
 TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     const CompiledBlock a = adder(0, 1, 0x1010), b = adder(0x10, 100, 0x14), other = adder(0x10, 10000, 0x18);
-    const LinkSlot& slot = a.exits.at(0);
+    const LinkSlot& slot = a.exits[0];
     ASSERT_TRUE(slot.cross_page);
     EXPECT_LE(reinterpret_cast<uintptr_t>(slot.epoch) % 8, 4u);
     link(h_.code, slot, b.entry, h_.tlb->epoch);
@@ -184,7 +184,7 @@ TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
 
 TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {
     const CompiledBlock loop = adder(0x20, 1, 0x20);
-    link(h_.code, loop.exits.at(0), loop.entry, 0);
+    link(h_.code, loop.exits[0], loop.entry, 0);
     std::thread other([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         s_.interrupt = 1;
@@ -249,7 +249,7 @@ TEST_F(ExitTest, ExitsAreCounted) {
     const CompiledBlock to = adder(0x10, 100, 0x14);
     for (const int64_t target : {0x10, 0x1010}) {
         const CompiledBlock from = adder(0, 1, target);
-        const LinkSlot& slot = from.exits.at(0);
+        const LinkSlot& slot = from.exits[0];
         link(h_.code, slot, to.entry, h_.tlb->epoch);
         const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
         ASSERT_NE(counted, nullptr);

@@ -206,11 +206,12 @@ TEST_F(MemoryTest, FaultMapKnowsTheAccessInstructionItself) {
     });
     ASSERT_EQ(c.faults.points.size(), 1u);
     const FaultPoint& p = c.faults.points[0];
-    ASSERT_EQ(p.count, 1u);
+    ASSERT_EQ(p.words, 1u);
     GuestState& s = h_.state();
-    const SavedLocation where = c.faults.locations[p.first];
-    EXPECT_EQ(where.slot, 2);
-    s.saved_gpr[where.reg] = 4711;
+    const std::optional<SavedLocation> where = c.faults.locations_of(p).next();
+    ASSERT_TRUE(where.has_value());
+    EXPECT_EQ(where->slot, 2);
+    s.saved_gpr[where->reg] = 4711;
     EXPECT_EQ(recover_state(c, c.entry + p.access, s), std::optional<uint32_t>(0));
     EXPECT_EQ(s.x[2], 4711u);
     EXPECT_EQ(recover_state(c, c.entry + p.access + 1, s), std::nullopt);

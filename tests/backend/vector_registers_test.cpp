@@ -100,7 +100,7 @@ TEST_F(VectorRegistersTest, TheNextBlockHasThemWithoutGuestState) {
         };
     };
     const CompiledBlock first = on_->compile(block(add(1), 8)), second = on_->compile(block(add(20), 4));
-    jit::link(on_->code, first.exits.at(0), second.entry, 0);
+    jit::link(on_->code, first.exits[0], second.entry, 0);
     on_->state().x[kInVector] = 300;
     on_->run(first);
     EXPECT_EQ(on_->state().x[kInVector], 321u);

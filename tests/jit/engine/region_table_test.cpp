@@ -86,7 +86,7 @@ TEST_F(RegionTableTest, ALiveRegionIsEnteredAtItsBlockUntilItIsRetired) {
     CompiledRegion& region = publish(block);
     EXPECT_EQ(region.life.now(), RegionState::Live);
     EXPECT_NE(entry_bytes(block), before);
-    EXPECT_EQ(block.regions, std::vector{&region});
+    EXPECT_EQ(block.regions, CompactVector{&region});
     EXPECT_EQ(table_.stats().live, 1u);
     EXPECT_EQ(table_.stats().live_bytes, kFootprint);
     table_.retire(region);
