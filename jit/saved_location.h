@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace arclight::jit {
 
@@ -28,16 +27,19 @@ using LocationWord = uint16_t;
 
 inline constexpr unsigned value_words(unsigned length) { return length == 3 ? 4 : length; }
 
-inline void append_location(const SavedLocation& where, std::vector<LocationWord>& out) {
+inline constexpr size_t kMostLocationWords = 5;
+
+/// Writes it, in at most kMostLocationWords, and says where the next one goes.
+inline LocationWord* put_location(const SavedLocation& where, LocationWord* to) {
     const int64_t value = where.has_value() ? where.value : 0;
-    const unsigned length = value == 0 ? 0 : value == int16_t(value) ? 1 : value == int32_t(value) ? 2 : 3;
     const unsigned reg = where.has_value() ? 0 : where.reg;
-    out.push_back(static_cast<LocationWord>(where.slot | where.kind << 7 | reg << 10 | length << 14));
-    for (unsigned k = 0; k < value_words(length); ++k)
-        out.push_back(static_cast<LocationWord>(value >> 16 * k));
+    const unsigned length = value == 0 ? 0 : value == int16_t(value) ? 1 : value == int32_t(value) ? 2 : 3;
+    *to++ = static_cast<LocationWord>(where.slot | where.kind << 7 | reg << 10 | length << 14);
+    for (unsigned k = 0; k < value_words(length); ++k) *to++ = static_cast<LocationWord>(value >> 16 * k);
+    return to;
 }
 
-/// Reads what append_location() wrote, and nothing behind it.
+/// Reads what put_location() wrote, and nothing behind it.
 class LocationReader {
   public:
     explicit LocationReader(std::span<const LocationWord> words) : words_(words) {}

@@ -1,6 +1,8 @@
 // The backward pass over a block, and what is asked of its values: which instructions are live, where each
 // value is used next, and how long each write of a guest register may be seen by somebody.
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -24,10 +26,43 @@ constexpr char kEffects[] = {
 #include "jit/ir/opcodes.inc"
 #undef OP
 };
+
+/// What the backward pass asks of an operation.
+enum Trait : uint8_t {
+    kBool = 1 << 0,     ///< is_bool_expression()
+    kWrites = 1 << 1,   ///< a guest register
+    kIfUsed = 1 << 2,   ///< dead when unused
+    kReads = 1 << 3,    ///< guest registers that it names
+    kSeesAll = 1 << 4,  ///< guest registers
+    kFolds = 1 << 5,    ///< perhaps what makes its operand
+    kGroups = 1 << 6,   ///< may be in an AccessGroup
+};
+constexpr auto kTraits = [] {
+    std::array<uint8_t, static_cast<size_t>(Op::Count)> table{};
+    for (size_t k = 0; k < table.size(); ++k) {
+        const Op op = static_cast<Op>(k);
+        const char effects = kEffects[k];
+        unsigned traits = 0;
+        if (is_bool_expression(op)) traits |= kBool;
+        if (op == Op::SetX || op == Op::SetV || op == Op::SetFlags) traits |= kWrites;
+        if (effects == 'P' || is_read(op)) traits |= kIfUsed;
+        if (op == Op::GetX || op == Op::GetV || op == Op::GetFlags || op == Op::Scalable) traits |= kReads;
+        if (effects == 'M' || effects == 'X') traits |= kSeesAll;
+        if (op == Op::Add || op == Op::Clz || op == Op::PairSecond) traits |= kFolds;
+        if (ir::is_plain_access(op)) traits |= kGroups;
+        table[k] = static_cast<uint8_t>(traits);
+    }
+    return table;
+}();
+constexpr unsigned traits_of(Op op) { return kTraits[static_cast<size_t>(op)]; }
+
+constexpr Value kFresh{
+    .next_use = kNever, .last_need = 0, .home_next = kNoRef, .reg = kNone, .home = kNone, .spill = kNone};
+static_assert(sizeof(Value) == 16);
 }  // namespace
 
 Ref BlockValues::leaf(Ref r) const {
-    while (is_bool_expression(inst(r).op)) {
+    while ((traits_of(inst(r).op) & kBool) != 0) {
         const bool last = inst(r).op != Op::Not1;
         r = inst(r).args[0];
         if (last) break;
@@ -35,7 +70,7 @@ Ref BlockValues::leaf(Ref r) const {
     return r;
 }
 
-void BlockValues::mark_use(uint32_t index, Ref ref) {
+[[gnu::always_inline]] inline void BlockValues::mark_use(uint32_t index, Ref ref) {
     Uses& uses = uses_[index];
     Value& v = values_[ref];
     if (path_begin_ != 0) note_outer(ref);
@@ -149,8 +184,8 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
     groups_.clear();
     grouped_.assign(insts.size(), GroupedAccess{});
     if (with_groups) group_accesses();
-    values_.assign(count + groups_.size(),
-                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false, false});
+    values_.resize(count + groups_.size());
+    for (Value& v : values_) std::memcpy(&v, &kFresh, sizeof v);  // at once: it has bit-fields
     uses_.resize(count);
 
     size_t side = block.sides.size();
@@ -165,57 +200,67 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
         }
         const Inst& i = insts[index];
         uses_[index].count = 0;
+        const unsigned traits = traits_of(i.op);
+        if ((traits & kBool) != 0) continue;
         Value& v = values_[index];
-        const char effects = kEffects[static_cast<size_t>(i.op)];
-        if (is_bool_expression(i.op)) continue;
-        switch (i.op) {
-            case Op::SetX:
-            case Op::SetV:
-            case Op::SetFlags: {
-                const unsigned slot = slot_of(i);
-                const auto seen = observers_.last(slot);
-                observers_.write(slot);
-                if (!seen) continue;
-                v.live = true;
-                mark_use(index, i.args[0]);
-                v.last_need = *seen;
-                Value& source = values_[i.args[0]];
-                source.last_need = std::max(source.last_need, *seen);
-                continue;
-            }
-            case Op::FlagsOf:
-                if (v.next_use == kNever) continue;
-                if (i.args[0] + 1 != index)
-                    throw std::logic_error("IR: FlagsOf does not follow its operation");
-                v.live = true;
-                values_[i.args[0]].flags_live = true;
-                continue;
-            case Op::InsnStart: v.live = true; continue;
-            default: break;
+        if ((traits & kWrites) != 0) {
+            const unsigned slot = slot_of(i);
+            const auto seen = observers_.last(slot);
+            observers_.write(slot);
+            if (!seen) continue;
+            v.live = true;
+            mark_use(index, i.args[0]);
+            v.last_need = *seen;
+            Value& source = values_[i.args[0]];
+            source.last_need = std::max(source.last_need, *seen);
+            continue;
         }
-        const bool wanted = v.next_use != kNever || v.flags_live;
-        if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
+        if (i.op == Op::InsnStart) {
+            v.live = true;
+            continue;
+        }
+        if (i.op == Op::FlagsOf) {
+            if (v.next_use == kNever) continue;
+            if (i.args[0] + 1 != index) throw std::logic_error("IR: FlagsOf does not follow its operation");
+            v.live = true;
+            values_[i.args[0]].flags_live = true;
+            continue;
+        }
+        if ((traits & kIfUsed) != 0 && v.next_use == kNever && !v.flags_live) continue;
         v.live = true;
-        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags)
-            observers_.observe(slot_of(i), index);
-        if (i.op == Op::Scalable) {
-            const auto scalable = ir::Scalable::unpack(i.imm);
-            if (!scalable_vectors || !is_emitted(scalable)) observers_.observe_all(index);
-            for (uint32_t left = vector_registers_of(scalable); left != 0; left &= left - 1)
-                observers_.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
+        if ((traits & kReads) != 0) observe_read(index, i, scalable_vectors);
+        if ((traits & kSeesAll) != 0) observers_.observe_all(index);
+        if ((traits & kFolds) != 0 &&
+            (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)))
+            continue;
+        if ((traits & kGroups) != 0 && grouped_[index].group != kNoGroup) {
+            mark_grouped(index, i);
+        } else {
+            for (unsigned k = 0; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));
         }
-        if (effects == 'M' || effects == 'X') observers_.observe_all(index);
-        if (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)) continue;
-        const uint16_t g = grouped_[index].group;
-        const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
-        const bool fold = in_group && i.args[0] != groups_[g].root && values_[i.args[0]].next_use == kNever;
-        grouped_[index].folded = fold;
-        for (unsigned k = 0; k < i.nargs; ++k)
-            mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
-        if (in_group) mark_use(index, addend_of(g));
         if (i.op == Op::ExitIf && !block.sides.empty()) mark_kept(index);
         if (v.flags_live && v.next_use == kNever && may_defer(index)) keep_compared(index, i);
     }
+}
+
+/// Of what names guest registers that it reads.
+void BlockValues::observe_read(uint32_t index, const Inst& i, bool scalable_vectors) {
+    if (i.op != Op::Scalable) return observers_.observe(slot_of(i), index);
+    const auto scalable = ir::Scalable::unpack(i.imm);
+    if (!scalable_vectors || !is_emitted(scalable)) observers_.observe_all(index);
+    for (uint32_t left = vector_registers_of(scalable); left != 0; left &= left - 1)
+        observers_.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
+}
+
+/// Of an access that belongs to a group.
+void BlockValues::mark_grouped(uint32_t index, const Inst& i) {
+    GroupedAccess& access = grouped_[index];
+    const AccessGroup& group = groups_[access.group];
+    const bool shared = group.accesses > 1;
+    access.folded = shared && i.args[0] != group.root && values_[i.args[0]].next_use == kNever;
+    mark_use(index, access.folded ? group.root : i.args[0]);
+    for (unsigned k = 1; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));
+    if (shared) mark_use(index, addend_of(access.group));
 }
 
 bool BlockValues::rematerialisable(Ref r) const {

@@ -24,8 +24,8 @@ struct AccessGroup {
 inline constexpr uint16_t kNoGroup = 0xffff;
 struct GroupedAccess {
     uint16_t group = kNoGroup;
-    int32_t at = 0;       ///< where the access begins, as AccessGroup::lo
     bool folded = false;  ///< its address is not computed: the instructions that use it add `at` to the root
+    int32_t at = 0;       ///< where the access begins, as AccessGroup::lo
 };
 
 /// What a side path (ir::SidePath) wants of where it begins.
@@ -119,6 +119,8 @@ class BlockValues {
     inline static const Inst kGroupInst{.op = Op::Add, .type = Type::I64};
 
     void mark_use(uint32_t index, Ref ref);
+    void observe_read(uint32_t index, const Inst& inst, bool scalable_vectors);
+    void mark_grouped(uint32_t index, const Inst& inst);
     void note_outer(Ref ref);
     void begin_side(size_t side);
     void mark_kept(uint32_t exit);

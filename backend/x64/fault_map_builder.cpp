@@ -26,25 +26,23 @@ size_t FaultMapBuilder::add_point(const uint8_t* here, uint32_t first, uint16_t 
 }
 
 jit::FaultMap FaultMapBuilder::map() {
-    packed_.clear();
-    size_t last = 0;  // words from there on are the last point's that had any
+    if (const size_t most = locations_.size() * jit::kMostLocationWords; packed_.size() < most)
+        packed_.resize(most);
+    jit::LocationWord *last = packed_.data(),
+                      *end = last;  // from `last` on they are of the last point that has its own
     for (FaultPoint& point : points_) {
-        const size_t first = packed_.size();
-        for (unsigned k = 0; k < point.words; ++k) append_location(locations_[point.first + k], packed_);
-        const size_t words = packed_.size() - first;
-        const bool same = words == first - last &&
-                          std::equal(packed_.begin() + static_cast<ptrdiff_t>(first), packed_.end(),
-                                     packed_.begin() + static_cast<ptrdiff_t>(last));
-        if (same)
-            packed_.resize(first);
+        jit::LocationWord* const first = end;
+        for (unsigned k = 0; k < point.words; ++k) end = put_location(locations_[point.first + k], end);
+        point.words = static_cast<uint16_t>(end - first);
+        if (std::equal(last, first, first, end))
+            end = first;
         else
             last = first;
-        point.first = static_cast<uint32_t>(last);
-        point.words = static_cast<uint16_t>(words);
+        point.first = static_cast<uint32_t>(last - packed_.data());
     }
     jit::FaultMap map;
     map.points.assign(points_);
-    map.locations.assign(packed_);
+    map.locations.assign(packed_.data(), end);
     return map;
 }
 

@@ -70,6 +70,14 @@ TEST(CompactVectorTest, TakesNoMoreThanItIsGiven) {
     EXPECT_EQ(v.capacity(), 26u);
 }
 
+std::vector<LocationWord> packed(const std::vector<SavedLocation>& all) {
+    std::vector<LocationWord> words(kMostLocationWords * all.size());
+    LocationWord* end = words.data();
+    for (const SavedLocation& where : all) end = put_location(where, end);
+    words.resize(static_cast<size_t>(end - words.data()));
+    return words;
+}
+
 TEST(SavedLocationTest, IsPackedWithAnyValue) {
     constexpr int64_t kMin = std::numeric_limits<int64_t>::min(), kMax = std::numeric_limits<int64_t>::max();
     std::vector<SavedLocation> all;
@@ -85,16 +93,15 @@ TEST(SavedLocationTest, IsPackedWithAnyValue) {
             for (const auto kind : {SavedLocation::Constant, SavedLocation::PageRelative})
                 all.push_back({.slot = static_cast<uint8_t>(slot), .kind = kind, .value = value});
     }
-    std::vector<LocationWord> words;
-    for (const SavedLocation& where : all) append_location(where, words);
+    const std::vector<LocationWord> words = packed(all);
     LocationReader reader(words);
     for (const SavedLocation& where : all) EXPECT_EQ(reader.next(), where);
     EXPECT_FALSE(reader.next().has_value());
 }
 
 TEST(SavedLocationTest, NothingBehindTheWordsIsRead) {
-    std::vector<LocationWord> words;
-    append_location({.slot = 3, .kind = SavedLocation::Constant, .value = int64_t{1} << 40}, words);
+    const std::vector<LocationWord> words =
+        packed({{.slot = 3, .kind = SavedLocation::Constant, .value = int64_t{1} << 40}});
     ASSERT_EQ(words.size(), 5u);
     for (size_t n = 0; n < words.size(); ++n)
         EXPECT_FALSE(LocationReader(std::span(words).first(n)).next().has_value()) << n;
