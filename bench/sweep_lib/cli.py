@@ -47,6 +47,7 @@ def parser():
     p.add_argument("--guest", help="a directory that bench/programs/prepare made, instead of the cache's")
     p.add_argument("--simbench", nargs="?", const="", metavar="ELF", help="SimBench's categories, or 'chase': a pointer chase over 256 MiB [ELF: beside the Arclight binary, or build/release]")
     p.add_argument("--fastmem", "--windows", action="store_true", help="the KVM world with --fastmem on too, whatever a fault costs on this host")
+    p.add_argument("--second-run", action="store_true", help="each Arclight combination once more, with the translations that an unmeasured run of the same programs has kept on disk")
     p.add_argument("--spec", metavar="DIR", help="a SPEC CPU2006 or CPU2017 installation with arm64 binaries and run directories")
     p.add_argument("--spec-size", choices=["test", "train", "ref"], default="ref", help="which of its inputs [ref]")
     p.add_argument("--executor", choices=["local", "slurm"], default="local", help="where the jobs run [local]")
@@ -58,7 +59,7 @@ def settings_of(o):
     limit = o.limit or (600 if o.inputs == "long" or o.spec else 60)
     return SimpleNamespace(arclight=os.path.abspath(o.arclight), arclight_options=o.arclight_options.split(), qemu=o.qemu or (variants.newest_qemu() if o.use_qemu else "qemu-system-aarch64"),
                            qemu_options=o.qemu_options.split(), memory=o.memory, limit=limit, bare=simbench_program(o), inputs=o.inputs, native=o.native,
-                           cpus=o.cpus or "all", fastmem=o.fastmem)
+                           cpus=o.cpus or "all", fastmem=o.fastmem, kept=None)
 
 
 def prepare(arguments):
@@ -167,6 +168,7 @@ def sweep(o):
         os.makedirs(out, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot create {out}: {error.strerror}") from None
+    settings.kept = os.path.join(out, "kept") if o.second_run else None
     reps = o.reps or (2 if o.quick else 5)
     budget = 60 * (o.budget or (8.5 if o.quick else 110))
     began = time.monotonic()

@@ -3,7 +3,7 @@
 What is timed: CPU seconds, user and system, of the whole emulator process with all its threads, by the kernel's own
 nanosecond clock of that process; and wall seconds. Both between the lines @@START and @@END, so the boot is not in them.
 """
-import json, os, selectors, signal, subprocess, tempfile, time
+import hashlib, json, os, selectors, signal, subprocess, tempfile, time
 from . import machine
 
 BOOT_LIMIT = 120
@@ -187,6 +187,21 @@ def run_programs(variant, guest, settings, programs, inputs, spec, emit):
     if variant.kind == "native":
         run_native(os.path.join(guest, "native"), settings, programs, inputs, emit)
         return
+    if getattr(variant, "kept", None):
+        run_first(variant, guest, settings, programs, inputs, spec)
     left = list(programs)
     while left:
         left = run_boot(variant, guest, settings, left, inputs, spec, emit)
+
+
+def run_first(variant, guest, settings, programs, inputs, spec):
+    """The run before the second one, which nothing is measured of: once for these programs. Where one fails, it will again."""
+    done = os.path.join(variant.kept, "ran " + hashlib.sha256(f"{inputs} {' '.join(programs)}".encode()).hexdigest()[:16])
+    if os.path.exists(done):
+        return
+    os.makedirs(variant.kept, mode=0o700, exist_ok=True)
+    left = list(programs)
+    while left:
+        left = run_boot(variant, guest, settings, left, inputs, spec, lambda kind, **what: None)
+    with open(done, "w"):
+        pass

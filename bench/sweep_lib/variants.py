@@ -1,8 +1,11 @@
 """What can run the guest: Arclight's combinations, as its own --help lists them, QEMU's CPU models, and the host itself."""
-import glob, os, re, shutil, subprocess, types
+import glob, hashlib, os, re, shutil, subprocess, types
 from dataclasses import dataclass, field
 
 from . import programs
+from .results import SECOND_RUN
+
+KEPT_BYTES = "4G"  # more than all programs leave, so that none makes room for another
 
 QEMU_CPUS = ["cortex-a57", "cortex-a76", "neoverse-n1", "max,pauth-impdef=on"]
 
@@ -14,6 +17,7 @@ class Variant:
     options: list       # what tells it from its siblings on the command line
     kaslr: bool = True
     labels: dict = field(default_factory=dict)
+    kept: str = None    # of a second run: the directory of what the first one has kept
 
     def command(self, guest, settings, programs, inputs, stats=None, spec=None):
         """The command that boots the guest and runs these programs."""
@@ -97,7 +101,18 @@ def discover_arclight(settings):
             variants.append(Variant(name, "arclight", options, labels={"accel": accel, "jit": tier}))
             if accel == "kvm" and getattr(settings, "fastmem", False):
                 variants.append(Variant(name + "+fastmem", "arclight", options + ["--fastmem", "on"], labels={"accel": accel, "jit": tier}))
+            if getattr(settings, "kept", None) and "--jit-cache" in out.stdout:
+                variants.append(second_run(settings, name, options, {"accel": accel, "jit": tier}))
     return variants, remarks
+
+
+def second_run(settings, name, options, labels):
+    """The variant once more, with a directory of its own; another binary, which does not use what this one keeps, has another."""
+    binary = os.stat(settings.arclight)
+    key = hashlib.sha256(f"{name} {binary.st_size} {binary.st_mtime_ns}".encode()).hexdigest()[:16]
+    directory = os.path.join(settings.kept, key)
+    options = [directory if before == "--jit-cache" else word for before, word in zip(["", *options], options)]
+    return Variant(name + SECOND_RUN, "arclight", [*options, "--jit-cache-size", KEPT_BYTES], labels=labels, kept=directory)
 
 
 def version_line(program):

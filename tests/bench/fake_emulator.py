@@ -24,7 +24,7 @@ if sys.argv[1:] == ["version"]:
     sys.exit()
 if sys.argv[1:] == ["run", "--help"]:
     say("Options:\n  --smp N      virtual CPUs\n  --accel NAME   where code runs: auto, kvm or process [auto]\n"
-        "  --jit TIER    tier1, or tiered (both\n                tiers) [tiered]\n  --stats  counters")
+        "  --jit TIER    tier1, or tiered (both\n                tiers) [tiered]\n  --jit-cache DIR|off  what is kept\n  --stats  counters")
     sys.exit()
 if "-plugin" in sys.argv:  # counts are of the real QEMU only
     sys.exit(1)
@@ -44,6 +44,11 @@ if "babble" in words:  # what only a mad guest says
     for line in ("@@", "@@RESULT", "@@RESULT a b c", "@@END", "@@WHY", "@@START", "@@START nosuch", "@@RESULT nosuch 0 0", "\0\xff" * 50, "x" * 3000000):
         say(line)
 say("@@UP")
+cache = sys.argv[sys.argv.index("--jit-cache") + 1] if name == "arclight" and "--jit-cache" in sys.argv else "off"
+if cache != "off" and settings["programs"]:
+    os.makedirs(cache, exist_ok=True)
+    with open(os.path.join(cache, "ran"), "a") as f:
+        f.write(settings["programs"] + "\n")
 for program in filter(None, settings["programs"].split(",")):
     say(f"@@START {program}")
     if "kill-job" in words:  # the job that runs the sweep's cell dies without a word
