@@ -218,8 +218,8 @@ bool Interpreter::step(const Inst& i) {
                         i.type == Type::V128 ? 16 : width / 8);
             return false;
         case Op::StoreField: {
-            const V128 v = vector_arg(0);
-            std::memcpy(reinterpret_cast<char*>(&state_) + i.imm, &v, i.aux);
+            const V128 v[4] = {vector_arg(0)};
+            std::memcpy(reinterpret_cast<char*>(&state_) + i.imm, v, i.aux);
             return false;
         }
         case Op::PcRel: return out(state_.page_base + i.imm);

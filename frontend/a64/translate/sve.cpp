@@ -104,10 +104,8 @@ void clear_upper(TranslationContext& t, size_t first) {
     for (size_t i = first; i < end; ++i) {
         const auto index = static_cast<unsigned>(block.insts[i].imm);
         if (block.insts[i].op != Op::SetV || ir::is_clear_above(block, index)) continue;
-        const Ref zeros = zero(t);
-        const size_t place = offsetof(jit::GuestState, z_upper) + index * sizeof(jit::ScalableUpper);
-        for (size_t at = sizeof(jit::V128); at < sizeof(jit::ScalableUpper); at += sizeof(jit::V128))
-            t.ir.store_field(zeros, place + at, sizeof(jit::V128));
+        constexpr size_t kBytes = sizeof(jit::ScalableUpper);
+        t.ir.store_field(zero(t), offsetof(jit::GuestState, z_upper) + index * kBytes, kBytes);
     }
 }
 
