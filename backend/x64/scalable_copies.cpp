@@ -28,6 +28,7 @@ void ScalableCopies::note(const Inst& i) {
         case Op::SetFlags:
         case Op::GetV:
         case Op::LoadField:
+        case Op::CheckZero:  // what it calls in C++ does not come back
         case Op::ExitIf: return;
         case Op::CallRuntime: return clear();
         default:

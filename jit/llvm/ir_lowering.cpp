@@ -184,7 +184,7 @@ void IrLowering::lower(const Inst& i, Ref index) {
             }
             return;
         }
-        case Op::CheckPointer: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
+        case Op::CheckZero: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
         case Op::SignPointer:
         case Op::AuthPointer: lower_pointer(i, index); return;
         case Op::Exit: lower_exit(i); return;

@@ -10,8 +10,13 @@ namespace arclight::frontend::a64::translate {
 
 /// CheckSVEEnabled: the trap of SVE comes before that of floating point.
 bool check_sve_enabled(TranslationContext& t) {
-    if (!translation_flag::traps_sve(t.translation_flags)) return check_fp_enabled(t);
-    return raise(t, jit::ExitReason::Undefined, kUndefinedSveTrap);
+    // Nothing changes it in the middle of a block: a write of CPACR_EL1 ends one.
+    if (!t.scalable_checked) {
+        const Ref trapped = t.ir.load_field(Type::I32, offsetof(jit::GuestState, scalable_trap));
+        t.ir.emit(Op::CheckZero, Type::Void, {trapped}, 0, ir::kCheckScalableTrap);
+        t.scalable_checked = true;
+    }
+    return check_fp_enabled(t);
 }
 
 Operation operation_of(Scalable kind, unsigned with, const Fields& f) {
