@@ -165,7 +165,9 @@ struct alignas(64) GuestState {
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
 
     // Scalable vectors, of CPUs that have them. The low 128 bits of a vector are in `v`, and a predicate has one bit for each byte.
-    uint32_t vector_bytes;                      ///< of a vector register now: 16, 32 or 64
+    uint32_t vector_bytes;  ///< of a vector register now: 16, 32 or 64
+    /// Not 0: scalable instructions trap. No translation flag, since an operating system may change it at each system call.
+    uint32_t scalable_trap;
     ScalableUpper z_upper[kScalableRegisters];  ///< what is above the low 128 bits
     uint64_t p[kPredicateRegisters];            ///< P0 to P15, and FFR
 };

@@ -12,7 +12,7 @@
 //   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
 //   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
 //   CheckStack                      no access: the address is a misaligned SP
-//   CheckPointer                    no access: what is wrong about a pointer; aux: number of the key
+//   CheckZero                       no access: what is wrong about a pointer; aux: number of the key, or ir::kCheckScalableTrap
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ enum class MemoryKind : uint8_t {
     Cas,
     ZeroBlock,
     CheckStack,
-    CheckPointer,
+    CheckZero,
 };
 
 /// One access, packed into the 32-bit descriptor that emitted code hands to the slow path.
@@ -73,7 +73,7 @@ struct MemoryAccess {
     constexpr bool writes() const {
         using enum MemoryKind;
         return !(kind == Load || kind == LoadV || kind == LoadPair || kind == LoadPairV || kind == LoadEx ||
-                 kind == LoadExPair || kind == CheckStack || kind == CheckPointer);
+                 kind == LoadExPair || kind == CheckStack || kind == CheckZero);
     }
     constexpr bool is_vector() const {
         using enum MemoryKind;

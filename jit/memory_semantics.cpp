@@ -196,7 +196,7 @@ void perform_access(GuestState& state, const MemoryAccess& access, uint8_t* host
             return;
         case MemoryKind::ZeroBlock: std::memset(host, 0, 64); return;
         case MemoryKind::CheckStack:
-        case MemoryKind::CheckPointer: return;
+        case MemoryKind::CheckZero: return;
         default: break;
     }
     alignas(16) uint8_t bytes[32];

@@ -51,7 +51,7 @@ jit::MemoryAccess describe_access(const Inst& i) {
         case Op::Cas: access.kind = Cas; break;
         case Op::CheckStack: access.kind = CheckStack; break;
         case Op::AuthPointer:
-        case Op::CheckPointer: access.kind = CheckPointer; break;
+        case Op::CheckZero: access.kind = CheckZero; break;
         default: access.kind = ZeroBlock; break;
     }
     return access;

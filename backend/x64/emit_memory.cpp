@@ -255,7 +255,7 @@ void MemoryEmitter::emit_check_stack(const Inst& i) {
     resume_here(cold);
 }
 
-void MemoryEmitter::emit_check_pointer(const Inst& i) {
+void MemoryEmitter::emit_check_zero(const Inst& i) {
     prepare_access();
     const Reg64 wrong = regs_.use(i.args[0]);
     as_.test(wrong, wrong);

@@ -38,7 +38,12 @@ void StateEmitter::emit_load_field(const Inst& i) {
 void StateEmitter::emit_store_field(const Inst& i) {
     const Mem where = at(field(i.imm));
     int32_t imm = 0;
-    if (is_vec(values_.inst(i.args[0]).type)) {
+    if (i.aux == sizeof(jit::ScalableUpper)) {
+        const Xmm zeros = regs_.use_xmm(i.args[0]);
+        // What makes 128 bits of zeros makes the whole register zero.
+        if (ctx_.scalable_vectors) return as_.vmovups(ptr[where], Xbyak::Zmm(zeros.getIdx()));
+        for (size_t k = 0; k < i.aux; k += sizeof(jit::V128)) as_.vmovups(ptr[at(field(i.imm + k))], zeros);
+    } else if (is_vec(values_.inst(i.args[0]).type)) {
         as_.vmovups(ptr[where], regs_.use_xmm(i.args[0]));
     } else if (values_.imm32(i.args[0], i.aux == 4 ? Type::I32 : Type::I64, imm)) {
         as_.mov(i.aux == 4 ? dword[where] : qword[where], imm);

@@ -25,7 +25,7 @@ class MemoryEmitter : public Emitter {
     void take_off_tag(const Reg64& addr);
     void cold_fastmem(const ColdArgs& args);
     void emit_check_stack(const Inst& i);
-    void emit_check_pointer(const Inst& i);
+    void emit_check_zero(const Inst& i);
     void emit_sign_pointer(const Inst& i);
     void emit_auth_pointer(const Inst& i);
     void cold_memory(const ColdArgs& args);

@@ -16,11 +16,9 @@ void ScalableCopies::note(const Inst& i) {
             if (i.imm >= kPredicates && i.imm < kPredicates + sizeof(jit::GuestState::p)) {
                 forget_predicate(static_cast<unsigned>((i.imm - kPredicates) / sizeof(uint64_t)));
             } else if (i.imm >= kUpper && i.imm < kUpper + sizeof(jit::GuestState::z_upper)) {
-                // Of zeros (translate/sve.cpp), this or the last one of them.
                 const auto z = static_cast<unsigned>((i.imm - kUpper) / sizeof(jit::ScalableUpper));
                 forget_vector(z);
-                set_above(z, (i.imm - kUpper) % sizeof(jit::ScalableUpper) ==
-                                 sizeof(jit::ScalableUpper) - sizeof(jit::V128));
+                set_above(z, true);
             }
             return;
         case Op::InsnStart:
@@ -30,6 +28,7 @@ void ScalableCopies::note(const Inst& i) {
         case Op::SetFlags:
         case Op::GetV:
         case Op::LoadField:
+        case Op::CheckZero:  // what it calls in C++ does not come back
         case Op::ExitIf: return;
         case Op::CallRuntime: return clear();
         default:

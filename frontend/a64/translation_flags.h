@@ -33,18 +33,15 @@ inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the addr
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
 inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page, not of the CPU
-/// Of CPUs with SVE, a field: the length of vectors (ZCR_EL1.LEN), from 0 for 128 bits on, or that CPACR_EL1.ZEN traps SVE at
-/// this EL, where it has no length. Of others it is 0.
+/// Of CPUs with SVE, a field: the length of vectors (ZCR_EL1.LEN), from 0 for 128 bits on. Of others it is 0. Whether CPACR_EL1.ZEN
+/// traps SVE is no flag: Linux has it trap anew at each system call (GuestState::scalable_trap).
 inline constexpr unsigned kVectorLengthShift = 22;
-inline constexpr uint32_t kVectorLength = 3u << kVectorLengthShift, kSveTrap = kVectorLength;
-constexpr bool traps_sve(uint32_t translation_flags) {
-    return (translation_flags & kVectorLength) == kSveTrap;
-}
+inline constexpr uint32_t kVectorLength = 3u << kVectorLengthShift;
 /// The field for vectors of so many bytes: 16, 32 or 64.
 constexpr uint32_t vector_length_flags(uint32_t bytes) {
     return static_cast<uint32_t>(std::countr_zero(bytes) - 4) << kVectorLengthShift;
 }
-/// Bytes of a vector register where SVE is not trapped.
+/// Bytes of a vector register.
 constexpr unsigned vector_bytes(uint32_t translation_flags) {
     return 16u << ((translation_flags & kVectorLength) >> kVectorLengthShift);
 }

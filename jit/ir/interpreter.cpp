@@ -126,7 +126,7 @@ bool Interpreter::step(const Inst& i) {
             const PointerCode c = pointer_code(a, b, i.aux);
             set(a ^ c.code);
             const uint64_t copies = (a >> 55 & 1) != 0 ? ~uint64_t{0} : 0;
-            return ((a ^ c.code ^ copies) & c.mask) != 0 && access(i, MemoryKind::CheckPointer);
+            return ((a ^ c.code ^ copies) & c.mask) != 0 && access(i, MemoryKind::CheckZero);
         }
         case Op::UDiv: return out(b == 0 ? 0 : a / b);
         case Op::SDiv: {
@@ -218,8 +218,8 @@ bool Interpreter::step(const Inst& i) {
                         i.type == Type::V128 ? 16 : width / 8);
             return false;
         case Op::StoreField: {
-            const V128 v = vector_arg(0);
-            std::memcpy(reinterpret_cast<char*>(&state_) + i.imm, &v, i.aux);
+            const V128 v[4] = {vector_arg(0)};
+            std::memcpy(reinterpret_cast<char*>(&state_) + i.imm, v, i.aux);
             return false;
         }
         case Op::PcRel: return out(state_.page_base + i.imm);
@@ -252,7 +252,7 @@ bool Interpreter::step(const Inst& i) {
         case Op::Cas: return access(i, MemoryKind::Cas);
         case Op::ZeroBlock: return access(i, MemoryKind::ZeroBlock);
         case Op::CheckStack: return (arg(0) & 15) != 0 && access(i, MemoryKind::CheckStack);
-        case Op::CheckPointer: return arg(0) != 0 && access(i, MemoryKind::CheckPointer);
+        case Op::CheckZero: return arg(0) != 0 && access(i, MemoryKind::CheckZero);
         case Op::Fence: return false;
         case Op::InsnStart: state_.insn_offset = static_cast<uint32_t>(i.imm); return false;
         case Op::ExitIf: return arg(0) != 0 && !enter_side() && exit_to(i.imm);

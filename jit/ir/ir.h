@@ -42,6 +42,8 @@ struct Inst {
 static_assert(sizeof(Inst) == 32);
 
 // ---- aux encodings
+/// CheckZero's, where it is no number of a key: the value is not 0 where scalable instructions trap.
+inline constexpr uint32_t kCheckScalableTrap = 8;
 // MemAux: bits 3:0 log2 bytes of one unit, then flags.
 inline constexpr uint32_t kMemSizeMask = 0xf;
 inline constexpr uint32_t kMemSigned = 1u << 4;

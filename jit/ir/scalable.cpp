@@ -19,7 +19,7 @@ SidePath path_of(const Block& block, Ref at) {
 }  // namespace
 
 bool is_clear_above(const Block& block, unsigned index) {
-    const size_t last = kAbove + index * kBytes + kBytes - sizeof(V128);
+    const size_t place = kAbove + index * kBytes;
     auto at = static_cast<Ref>(block.insts.size());
     SidePath path = path_of(block, at);
     for (unsigned n = 0; n < kReach; ++n) {
@@ -32,7 +32,7 @@ bool is_clear_above(const Block& block, unsigned index) {
         const Inst& i = block.insts[--at];
         switch (i.op) {
             case Op::StoreField:
-                if (i.imm == last) return true;
+                if (i.imm == place) return true;
                 break;
             case Op::Scalable:
             case Op::ScalableAccess: {

@@ -199,7 +199,7 @@ constexpr uint64_t element_bits(unsigned size, unsigned vector_bytes) {
 }
 
 /// Whether the instructions at the block's end are executed with zeros above the 128 bits of V register `index` (GuestState::z_upper),
-/// since others before them have stored them there, and nothing has written the register since but SetV.
+/// since a StoreField before them has stored them there, and nothing has written the register since but SetV.
 bool is_clear_above(const Block& block, unsigned index);
 /// The same of `store`, which is the next instruction: it stores zeros where they are.
 bool is_cleared(const Block& block, const Inst& store);

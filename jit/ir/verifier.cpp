@@ -132,7 +132,12 @@ const char* check(const Block& block, Ref index) {
             if ((i.aux & kMemSpBase) != 0) return "kMemSpBase without a plain access";
             break;
         case Op::StoreField:
-            if (i.aux != 4 && i.aux != 8 && i.aux != 16) return "size is not 4, 8 or 16";
+            if (i.aux == 64) {
+                const Inst& zeros = block[i.args[0]];
+                if (zeros.op != Op::VConst || zeros.imm != 0) return "64 bytes that are not zeros";
+            } else if (i.aux != 4 && i.aux != 8 && i.aux != 16) {
+                return "size is not 4, 8, 16 or 64";
+            }
             [[fallthrough]];
         case Op::LoadField:
             if (i.imm >= sizeof(GuestState)) return "field out of range";

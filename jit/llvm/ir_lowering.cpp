@@ -98,7 +98,7 @@ void IrLowering::start_instruction(Ref index) {
     for (Ref k = index + 1; k < block().insts.size() && block()[k].op != Op::InsnStart; ++k) {
         const Op op = block()[k].op;
         arithmetic |= is_arithmetic(op);
-        if (has_effects(op)) effects += uses_fastmem_ && stores_twice(op) ? 2 : 1;
+        if (has_effects(block()[k])) effects += uses_fastmem_ && stores_twice(op) ? 2 : 1;
     }
     const unsigned max_age = fp_.has_unchecked() ? kUncheckedAge : kCheckpointAge;
     // The later the checkpoint, the fewer registers are needed as they were: what led to the numbers is not.
@@ -132,7 +132,7 @@ void IrLowering::lower_pointer(const Inst& i, Ref index) {
 }
 
 void IrLowering::lower(const Inst& i, Ref index) {
-    if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIndirect) fp_.check_results();
+    if (has_effects(i) || i.op == Op::Exit || i.op == Op::ExitIndirect) fp_.check_results();
     fp_.before(i.op);
     switch (i.op) {
         case Op::InsnStart:
@@ -164,8 +164,9 @@ void IrLowering::lower(const Inst& i, Ref index) {
             return;
         }
         case Op::StoreField:
-            if (i.aux == 16) {
-                b_.store_state(i.imm, values_.vec(i.args[0]), 8);
+            if (i.aux >= 16) {
+                for (size_t at = 0; at < i.aux; at += 16)
+                    b_.store_state(i.imm + at, values_.vec(i.args[0]), 8);
             } else {
                 b_.store_state(i.imm, i.aux == 4 ? values_.i32(i.args[0]) : values_.i64(i.args[0]), i.aux);
             }
@@ -183,7 +184,7 @@ void IrLowering::lower(const Inst& i, Ref index) {
             }
             return;
         }
-        case Op::CheckPointer: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
+        case Op::CheckZero: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
         case Op::SignPointer:
         case Op::AuthPointer: lower_pointer(i, index); return;
         case Op::Exit: lower_exit(i); return;

@@ -1,13 +1,14 @@
 // What an instruction does that decides where checkpoints lie.
 #pragma once
 
+#include "jit/guest_state.h"
 #include "jit/ir/ir.h"
 
 namespace arclight::jit::tier2 {
 
 /// It may not be done twice.
-constexpr bool has_effects(ir::Op op) {
-    switch (op) {
+constexpr bool has_effects(const ir::Inst& i) {
+    switch (i.op) {
         case ir::Op::Store:
         case ir::Op::StorePair:
         case ir::Op::StoreV:
@@ -18,8 +19,9 @@ constexpr bool has_effects(ir::Op op) {
         case ir::Op::LoadExPair:
         case ir::Op::AtomicRmw:
         case ir::Op::Cas:
-        case ir::Op::ZeroBlock:
-        case ir::Op::StoreField: return true;
+        case ir::Op::ZeroBlock: return true;
+        // But zeros above a V register: nothing in a region reads what is there.
+        case ir::Op::StoreField: return i.aux != sizeof(ScalableUpper);
         default: return false;
     }
 }

@@ -35,6 +35,7 @@ class Comparison {
 
     std::string run(const ir::Block& block, const CompiledBlock& compiled) {
         GuestState& s = h_.state();
+        std::memset(s.z_upper, 0xa5, sizeof s.z_upper);
         auto before = std::make_unique<GuestState>();
         auto model = std::make_unique<Memory>();
         copy(*before, s);
@@ -60,6 +61,8 @@ class Comparison {
         check("reason", static_cast<uint64_t>(expected->exit_reason), static_cast<uint64_t>(s.exit_reason));
         check("monitor", expected->exclusive_addr, s.exclusive_addr);
         check("tpidr", expected->tpidr_el0, s.tpidr_el0);
+        check("above v", 0,
+              static_cast<uint64_t>(std::memcmp(expected->z_upper, s.z_upper, sizeof s.z_upper) != 0));
         check("memory", 0,
               static_cast<uint64_t>(std::memcmp(model->bytes, h_.memory.bytes, sizeof model->bytes) != 0));
         if (!wrong.empty()) wrong += ir::print(block) + h_.listing(compiled) + initial(*before);

@@ -48,7 +48,7 @@ inline bool perform(GuestState& s, MemoryAccess access, Memory& m) {
     uint64_t addr = s.access_addr;
     const unsigned size = access.bytes();
     if (access.kind == ZeroBlock) addr &= ~uint64_t{63};
-    if (access.kind == CheckPointer || access.misaligns_stack(addr)) return false;
+    if (access.kind == CheckZero || access.misaligns_stack(addr)) return false;
     if (access.must_be_aligned() && (addr & (size - 1)) != 0) return false;
     if (!Memory::allowed(addr, size, access.writes())) return false;
     jit::perform_access(s, access, m.at(addr));

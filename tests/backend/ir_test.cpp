@@ -34,6 +34,8 @@ TEST(IrTest, VerifierNamesWhatIsWrong) {
               "%1 BitExtractU: bit field out of range");
     EXPECT_EQ(verdict([&](ir::Builder& b) { b.store_field(x(b), offsetof(GuestState, x), 8); }),
               "%1 StoreField: guest registers are not fields");
+    EXPECT_EQ(verdict([&](ir::Builder& b) { b.store_field(x(b), offsetof(GuestState, z_upper), 64); }),
+              "%1 StoreField: 64 bytes that are not zeros");
     EXPECT_EQ(verdict([&](ir::Builder& b) { b.emit(Op::Exit, Type::Void, {}, 0); }),
               "%0 Exit: instruction after the end");
     ir::Block open = block_at();

@@ -250,7 +250,7 @@ TEST_F(MemoryTest, ExclusivesSucceedAndFail) {
 }
 
 TEST_F(MemoryTest, DescriptorSurvivesPacking) {
-    for (unsigned kind = 0; kind <= static_cast<unsigned>(MemoryKind::CheckPointer); ++kind) {
+    for (unsigned kind = 0; kind <= static_cast<unsigned>(MemoryKind::CheckZero); ++kind) {
         for (unsigned atomic = 0; atomic < 9; ++atomic) {
             const MemoryAccess a{static_cast<MemoryKind>(kind), 0x25f3, static_cast<ir::AtomicKind>(atomic)};
             const MemoryAccess u = MemoryAccess::unpack(a.pack());

@@ -238,7 +238,16 @@ class BlockGenerator {
                 break;
             }
             case 2: keep(b.call(Type::I64, kMaybeRaise, {integer()}, ir::kCallMayRaise)); break;
-            case 3: b.store_field(integer(), offsetof(GuestState, tpidr_el0), pick(2) == 0 ? 8 : 4); break;
+            case 3:
+                if (pick(3) == 0) {
+                    const Ref zeros = b.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3));
+                    b.store_field(zeros,
+                                  offsetof(GuestState, z_upper) + pick(32) * sizeof(jit::ScalableUpper),
+                                  sizeof(jit::ScalableUpper));
+                } else {
+                    b.store_field(integer(), offsetof(GuestState, tpidr_el0), pick(2) == 0 ? 8 : 4);
+                }
+                break;
             case 4: keep(b.load_field(int_type(), offsetof(GuestState, tpidr_el0))); break;
             default:
                 keep(b.emit(Op::PcRel, Type::I64, {},
@@ -333,8 +342,8 @@ class BlockGenerator {
                     b.emit(Op::ZeroBlock, Type::Void, {at(1, false)});
                 } else if (pick(3) == 0) {
                     const Ref v = integer();
-                    b.emit(Op::CheckPointer, Type::Void, {pick(4) == 0 ? v : b.bin(Op::Xor, Type::I64, v, v)},
-                           0, pick(4));
+                    b.emit(Op::CheckZero, Type::Void, {pick(4) == 0 ? v : b.bin(Op::Xor, Type::I64, v, v)}, 0,
+                           pick(4));
                 } else if (pick(3) == 0) {
                     const Ref pointer = integer(), modifier = integer();
                     const unsigned key = pick(4);

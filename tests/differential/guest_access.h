@@ -17,7 +17,7 @@ AccessResult perform_access(jit::GuestState& s, jit::MemoryAccess access, Transf
     using enum jit::MemoryKind;
     const unsigned total = access.bytes();
     const uint64_t va = access.kind == ZeroBlock ? s.access_addr & ~uint64_t{63} : s.access_addr;
-    if (access.kind == CheckPointer) return AccessResult::Fault;
+    if (access.kind == CheckZero) return AccessResult::Fault;
     if (access.misaligns_stack(va)) return AccessResult::Unaligned;
     if (access.must_be_aligned() && va % total != 0) return AccessResult::Unaligned;
 

@@ -179,8 +179,7 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
     return {SystemResult::Kind::Trap, syndrome::fp_trap()};
 }
 SystemResult trap_sve(const Cpu& cpu, const SysregRow& row, bool write) {
-    if (translation_flag::traps_sve(cpu.state.translation_flags))
-        return {SystemResult::Kind::Trap, syndrome::sve_trap()};
+    if (cpu.state.scalable_trap != 0) return {SystemResult::Kind::Trap, syndrome::sve_trap()};
     return trap_fp(cpu, row, write);
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }

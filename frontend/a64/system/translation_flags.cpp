@@ -27,12 +27,8 @@ uint32_t pac_flags(const Cpu& cpu) {
     return m;
 }
 
-/// CPACR_EL1.ZEN is as FPEN.
-uint32_t scalable_flags(const Cpu& cpu) {
-    const unsigned zen = cpu.registers.cpacr >> 16 & 3;
-    if (cpu.el == 1 ? (zen & 1) == 0 : zen != 3) return translation_flag::kSveTrap;
-    return translation_flag::vector_length_flags(cpu.state.vector_bytes);
-}
+/// Of both fields of CPACR_EL1, FPEN and ZEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
+bool traps(const Cpu& cpu, unsigned field) { return cpu.el == 1 ? (field & 1) == 0 : field != 3; }
 
 }  // namespace
 
@@ -60,20 +56,20 @@ void update_translation_flags(Cpu& cpu) {
     const uint64_t sctlr = cpu.translation.sctlr;
     uint32_t m = s.translation_flags & translation_flag::kMachineMask & ~translation_flag::kCount;
     if (cpu.config.count_instructions || cpu.registers.pmu.counts_instructions) m |= translation_flag::kCount;
-    // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
-    const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
     if (cpu.el == 1) {
         m |= translation_flag::kEl1;
         if (cpu.sp_elx) m |= translation_flag::kSpElx;
         if (cpu.uao) m |= translation_flag::kUao;
         if ((sctlr & kSctlrSa) != 0) m |= translation_flag::kSpAlignCheck;
-        if ((fpen & 1) == 0) m |= translation_flag::kFpTrap;
     } else {
         if ((sctlr & kSctlrSa0) != 0) m |= translation_flag::kSpAlignCheck;
-        if (fpen != 3) m |= translation_flag::kFpTrap;
         if ((sctlr & kSctlrDze) == 0) m |= translation_flag::kZeroTrap;
     }
-    if (cpu.config.features.has(Feature::Sve)) m |= scalable_flags(cpu);
+    if (traps(cpu, cpu.registers.cpacr >> 20 & 3)) m |= translation_flag::kFpTrap;
+    if (cpu.config.features.has(Feature::Sve)) {
+        m |= translation_flag::vector_length_flags(s.vector_bytes);
+        s.scalable_trap = traps(cpu, cpu.registers.cpacr >> 16 & 3) ? 1 : 0;
+    }
     if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;

@@ -75,7 +75,7 @@ Ref authenticate(TranslationContext& t, Ref pointer, Ref modifier, PacKey key) {
     const Ref plain = canonical(t, pointer, select, mask);
     const Ref code = qarma(t, plain, modifier, key);
     const Ref result = bin(t, Op::Xor, pointer, bin(t, Op::And, code, mask));
-    t.ir.emit(Op::CheckPointer, Type::Void, {bin(t, Op::Xor, result, plain)}, 0, static_cast<uint32_t>(key));
+    t.ir.emit(Op::CheckZero, Type::Void, {bin(t, Op::Xor, result, plain)}, 0, static_cast<uint32_t>(key));
     return plain;
 }
 

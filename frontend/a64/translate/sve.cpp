@@ -10,8 +10,13 @@ namespace arclight::frontend::a64::translate {
 
 /// CheckSVEEnabled: the trap of SVE comes before that of floating point.
 bool check_sve_enabled(TranslationContext& t) {
-    if (!translation_flag::traps_sve(t.translation_flags)) return check_fp_enabled(t);
-    return raise(t, jit::ExitReason::Undefined, kUndefinedSveTrap);
+    // Nothing changes it in the middle of a block: a write of CPACR_EL1 ends one.
+    if (!t.scalable_checked) {
+        const Ref trapped = t.ir.load_field(Type::I32, offsetof(jit::GuestState, scalable_trap));
+        t.ir.emit(Op::CheckZero, Type::Void, {trapped}, 0, ir::kCheckScalableTrap);
+        t.scalable_checked = true;
+    }
+    return check_fp_enabled(t);
 }
 
 Operation operation_of(Scalable kind, unsigned with, const Fields& f) {
@@ -104,10 +109,8 @@ void clear_upper(TranslationContext& t, size_t first) {
     for (size_t i = first; i < end; ++i) {
         const auto index = static_cast<unsigned>(block.insts[i].imm);
         if (block.insts[i].op != Op::SetV || ir::is_clear_above(block, index)) continue;
-        const Ref zeros = zero(t);
-        const size_t place = offsetof(jit::GuestState, z_upper) + index * sizeof(jit::ScalableUpper);
-        for (size_t at = sizeof(jit::V128); at < sizeof(jit::ScalableUpper); at += sizeof(jit::V128))
-            t.ir.store_field(zeros, place + at, sizeof(jit::V128));
+        constexpr size_t kBytes = sizeof(jit::ScalableUpper);
+        t.ir.store_field(zero(t), offsetof(jit::GuestState, z_upper) + index * kBytes, kBytes);
     }
 }
 

@@ -16,8 +16,9 @@ struct TranslationContext {
     const Decoder& decoder;
     uint32_t offset = 0;  ///< of the current instruction in its page; PC = PcRel(offset)
     uint32_t insn = 0;
-    bool ended = false;       ///< a handler emitted a terminator
-    unsigned side_exits = 0;  ///< conditional exits of the block so far
+    bool ended = false;             ///< a handler emitted a terminator
+    unsigned side_exits = 0;        ///< conditional exits of the block so far
+    bool scalable_checked = false;  ///< an instruction before has been one of SVE, which has not trapped
 
     bool el1() const { return (translation_flags & translation_flag::kEl1) != 0; }
 };

@@ -18,10 +18,10 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
     TranslationContext t{
         .ir = builder, .translation_flags = translation_flags, .decoder = decoder, .offset = offset};
 
-    // A V register that is written is zero above its 128 bits, where a CPU has vectors of more. While SVE is trapped here these bits may
-    // stay as they are (V[] of the ARM ARM's pseudocode: SVEZEROUPPER is a CONSTRAINED UNPREDICTABLE choice).
-    const bool clears_upper =
-        decoder.features().has(Feature::Sve256) && !translation_flag::traps_sve(translation_flags);
+    // A V register that is written is zero above its 128 bits, where a CPU has vectors of more. While SVE is trapped these bits may stay
+    // as they are or be zeros (V[] of the ARM ARM's pseudocode: SVEZEROUPPER is a CONSTRAINED UNPREDICTABLE choice), so the code is the
+    // same.
+    const bool clears_upper = decoder.features().has(Feature::Sve256);
     size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
     if (translation_flags & translation_flag::kSingleStep) limit = 1;
     limit = std::min(limit, code.size());

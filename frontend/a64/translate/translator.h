@@ -39,7 +39,6 @@ inline constexpr unsigned kMaxSideExits = 4;
 /// GuestState::exit_info of ExitReason::Undefined when it is not an undefined instruction.
 inline constexpr uint32_t kUndefinedIllegalState = 1u << 16;  ///< PSTATE.IL is set
 inline constexpr uint32_t kUndefinedFpTrap = 1u << 17;        ///< trapped by CPACR_EL1.FPEN
-inline constexpr uint32_t kUndefinedSveTrap = 1u << 19;       ///< trapped by CPACR_EL1.ZEN
 inline constexpr uint32_t kUndefinedHlt = 1u << 18;           ///< HLT, with its number in bits 0 to 15
 
 /// Translates from `code` (guest words from the first instruction to at most the end of its page) into

@@ -117,6 +117,7 @@ void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
         case Outcome::Kind::PointerAuthentication:
             a64::take_pointer_authentication(cpu_, outcome.fsc, pc);
             break;
+        case Outcome::Kind::ScalableTrap: a64::take_sve_trap(cpu_, pc); break;
         case Outcome::Kind::Debugger: return core_.exit_translated_code(jit::ExitReason::Stop, pc);
     }
     core_.exit_redirected();
@@ -166,8 +167,10 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     const uint64_t va = access.kind == MemoryKind::ZeroBlock ? given & ~uint64_t{63} : given;
     const unsigned bytes = access.bytes();
 
-    if (access.kind == MemoryKind::CheckPointer)
+    if (access.kind == MemoryKind::CheckZero) {
+        if (access.aux == jit::ir::kCheckScalableTrap) return {.kind = Outcome::Kind::ScalableTrap};
         return {.kind = Outcome::Kind::PointerAuthentication, .fsc = static_cast<uint8_t>(access.aux)};
+    }
     if (access.misaligns_stack(given)) return {.kind = Outcome::Kind::SpAlignment};
     // With SCTLR_ELx.A, too: the frontend marks what it concerns. LD1 of bytes, one access here, has no
     // alignment.

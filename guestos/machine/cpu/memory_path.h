@@ -85,6 +85,7 @@ class MemoryPath : public frontend::a64::scalable::Memory {
             Watchpoint,
             SpAlignment,
             PointerAuthentication,
+            ScalableTrap,
             Debugger
         } kind = Kind::Done;
         bool write = false;  ///< ESR_EL1.WnR

@@ -482,8 +482,6 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_illegal_state(core_.cpu, pc);
             else if (state_.exit_info & a64::kUndefinedFpTrap)
                 a64::take_fp_trap(core_.cpu, pc);
-            else if (state_.exit_info & a64::kUndefinedSveTrap)
-                a64::take_sve_trap(core_.cpu, pc);
             else if ((state_.exit_info & a64::kUndefinedHlt) != 0 &&
                      semihosting_call(state_.exit_info & 0xffff))
                 return;

@@ -139,15 +139,32 @@ TEST(Features, SveIsThereWhereItIsAskedFor) {
         EXPECT_EQ(undefined_info(insn, default_decoder()), 0);
         EXPECT_EQ(undefined_info(insn, with), -1);
     }
-    ir::Block block;
-    const auto translated = [&](uint32_t insn, uint32_t flags) {
-        translate_block(block, std::span(&insn, 1), 0x40, flags, 1, with);
-        return block.insts.back().imm >> 32;
+}
+
+/// A block looks once whether SVE traps, before the first instruction of SVE has done anything.
+TEST(Features, SveAsksForItsTrapOnceABlock) {
+    constexpr uint32_t kAdd = 0x0420'0020, kPtrue = 0x2518'e3e0, kOther = 0x9100'0421;  // add x1, x1, #1
+    const auto block_of = [](std::span<const uint32_t> code, uint32_t flags) {
+        ir::Block block;
+        translate_block(block, code, 0x40, flags, static_cast<unsigned>(code.size()),
+                        Decoder(kUsualFeatures.with(Feature::Sve128)));
+        return block;
     };
-    using namespace translation_flag;
-    EXPECT_EQ(translated(kAdd, kSveTrap), kUndefinedSveTrap);
-    EXPECT_EQ(translated(kAdd, kSveTrap | kFpTrap), kUndefinedSveTrap) << "which comes first";
-    EXPECT_EQ(translated(kAdd, kFpTrap), kUndefinedFpTrap);
+    const auto is_check = [](const ir::Inst& i) {
+        return i.op == ir::Op::CheckZero && i.aux == ir::kCheckScalableTrap;
+    };
+    static constexpr uint32_t kBoth[] = {kOther, kAdd, kOther, kPtrue, kAdd}, kNone[] = {kOther, kOther};
+    const ir::Block both = block_of(kBoth, 0);
+    ASSERT_EQ(std::ranges::count_if(both.insts, is_check), 1);
+    const auto check = std::ranges::find_if(both.insts, is_check);
+    EXPECT_EQ(std::ranges::count(both.insts.begin(), check, ir::Op::InsnStart, &ir::Inst::op), 2);
+    EXPECT_EQ((check - 2)->op, ir::Op::InsnStart);
+    EXPECT_EQ((check - 1)->imm, offsetof(jit::GuestState, scalable_trap));
+    EXPECT_EQ(std::ranges::count_if(block_of(kNone, 0).insts, is_check), 0);
+
+    const ir::Block trapped = block_of(kBoth, translation_flag::kFpTrap);
+    EXPECT_EQ(std::ranges::count_if(trapped.insts, is_check), 1) << "before FPEN's";
+    EXPECT_EQ(trapped.insts.back().imm >> 32, kUndefinedFpTrap);
 }
 
 /// What ID_AA64ZFR0_EL1 does not announce is UNDEFINED, and what comes with it goes with it.
@@ -181,26 +198,25 @@ TEST(Features, ScalableExtensionsAreThereEachForItself) {
 /// What writes a V register clears what is above it, if there may be something.
 TEST(Features, VectorWritesClearWhatIsAbove) {
     static constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
-    const auto clears_of = [](FeatureSet features, std::span<const uint32_t> code, uint32_t flags) {
+    const auto clears_of = [](FeatureSet features, std::span<const uint32_t> code) {
         ir::Block block;
-        translate_block(block, code, 0x40, flags, static_cast<unsigned>(code.size()), Decoder(features));
+        translate_block(block, code, 0x40, 0, static_cast<unsigned>(code.size()), Decoder(features));
         return std::ranges::count_if(block.insts, [](const ir::Inst& i) {
-            return i.op == ir::Op::StoreField && i.imm >= offsetof(jit::GuestState, z_upper) &&
-                   i.imm < offsetof(jit::GuestState, p);
+            return i.op == ir::Op::StoreField && i.aux == sizeof(jit::ScalableUpper) &&
+                   i.imm >= offsetof(jit::GuestState, z_upper) && i.imm < offsetof(jit::GuestState, p);
         });
     };
-    const auto clears = [&](FeatureSet features) { return clears_of(features, std::span(&kLoad, 1), 0); };
+    const auto clears = [&](FeatureSet features) { return clears_of(features, std::span(&kLoad, 1)); };
     EXPECT_EQ(clears(kUsualFeatures), 0);
     EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve128)), 0);
-    EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve256)), 2 * 3);
+    EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve256)), 2);
 
     // Where zeros are known to be, none are written: until a scalable operation, or a call, writes the register.
     static constexpr uint32_t kLoads[] = {kLoad, kLoad}, kBetween[] = {kLoad, 0x04a3'0041, kLoad},
                               kAfterCall[] = {kLoad, 0x05e7'8041, kLoad};
-    EXPECT_EQ(clears_of(kScalableFeatures, kLoads, 0), 2 * 3);
-    EXPECT_EQ(clears_of(kScalableFeatures, kBetween, 0), (2 + 1) * 3) << "add z1.s, z2.s, z3.s";
-    EXPECT_EQ(clears_of(kScalableFeatures, kAfterCall, 0), (2 + 2) * 3) << "rbit z1.d, p0/m, z2.d";
-    EXPECT_EQ(clears_of(kScalableFeatures, kLoads, translation_flag::kSveTrap), 0) << "either is allowed";
+    EXPECT_EQ(clears_of(kScalableFeatures, kLoads), 2);
+    EXPECT_EQ(clears_of(kScalableFeatures, kBetween), 2 + 1) << "add z1.s, z2.s, z3.s";
+    EXPECT_EQ(clears_of(kScalableFeatures, kAfterCall), 2 + 2) << "rbit z1.d, p0/m, z2.d";
 }
 
 TEST(Features, AFrontendTranslatesForItsCpus) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -73,9 +74,10 @@ class TestMachine {
                               kFlashBytes = 0x2000;  ///< no device is there unless a test maps one
 
     explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20,
-                         const jit::Tier2Options& tier2 = {}, bool debugged = false)
-        : engine(frontend::a64::frontend(), memory,
-                 {.code_bytes = code_bytes, .concurrent = cpus > 1, .tier2 = tier2}) {
+                         const jit::Tier2Options& tier2 = {}, bool debugged = false,
+                         frontend::a64::FeatureSet features = frontend::a64::kDefaultFeatures)
+        : features(features),
+          engine(*frontend, memory, {.code_bytes = code_bytes, .concurrent = cpus > 1, .tier2 = tier2}) {
         if (debugged)
             debugger.emplace(MachineDebugger::Parts{.cpus = group,
                                                     .engine = engine,
@@ -104,6 +106,7 @@ class TestMachine {
                           .clock = clock,
                           .peers = group,
                           .trace = trace,
+                          .features = features.without(frontend::a64::Feature::Gic),
                           .debug = debugger ? &*debugger : nullptr},
                          {.index = index, .cpus = cpus, .check_helpers = true});
     }
@@ -183,6 +186,8 @@ class TestMachine {
     std::vector<uint8_t> flash = std::vector<uint8_t>(kFlashBytes);
     const mmu::GuestMemory memory{
         ram, kRam, kRamBytes, &overlay, nullptr, {.host = flash.data(), .base = kFlash, .size = kFlashBytes}};
+    const frontend::a64::FeatureSet features;
+    const std::unique_ptr<const jit::Frontend> frontend = frontend::a64::make_frontend(features);
     jit::Engine engine;
     backend::ProcessAccelerator accelerator{engine.code()};
     devices::Bus bus;
