@@ -117,7 +117,13 @@ SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, const Root& root, bool runn
     const auto is_of_key = [&](unsigned i) { return keys_[i] == key && slots_[i].initialised; };
     const auto is_of_root = [&](unsigned i) { return is_of_key(i) && first_tables_[i] == root.table0; };
     if (tells_tables_apart() ? is_of_root(last_el0_) : is_of_key(last_el0_)) return slots_[last_el0_];
+    // Nothing would be lost if it became another root's.
+    const auto is_empty = [](const Slot& slot) {
+        return slot.initialised && !slot.has_entries && !slot.has_jumps && !slot.has_code() &&
+               slot.tables.empty() && slot.unsynchronised.empty();
+    };
     Slot* oldest = &slots_[2];
+    Slot* empty = nullptr;
     Slot* found = nullptr;
     Slot* of_key = nullptr;
     for (unsigned i = 2; i < slots_used_; ++i) {
@@ -131,10 +137,13 @@ SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, const Root& root, bool runn
             if (!exact || (!slot.has_entries && slot.unsynchronised.empty())) of_key = &slot;
         }
         if (slot.last_used < oldest->last_used) oldest = &slot;
+        if (is_empty(slot) && (empty == nullptr || slot.last_used > empty->last_used)) empty = &slot;
     }
     if (found == nullptr) found = of_key;
     if (found == nullptr) {
-        found = oldest;
+        // What was emptied last, as when a process has ended, has no translations to lose, and the host has memory for it, and its
+        // lines in its caches: a guest that starts one process after another would go round all slots else.
+        found = empty != nullptr ? empty : oldest;
         flush(*found);
         found->tables.clear();
         found->unsynchronised.clear();

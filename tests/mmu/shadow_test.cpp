@@ -33,6 +33,11 @@ struct Shadow : testing::Test {
                                   .non_global = !global}));
         ASSERT_TRUE(reads(v, va) && writes(v, va));
     }
+    /// Another root gets an empty one before it gets this.
+    SoftTlb* used(SoftTlbSet& tlbs, SoftTlb* v) {
+        tlbs.fill_jump(v, 0x7000, ram.data());
+        return v;
+    }
 };
 
 TEST_F(Shadow, RootsAreAsManyAsAskedFor) {
@@ -40,7 +45,8 @@ TEST_F(Shadow, RootsAreAsManyAsAskedFor) {
         SoftTlbSet tlbs(nullptr, {.roots = roots});
         SoftTlb* first = tlbs.select(0, false, Root{100});
         fill(tlbs, first, 0x1000, kRamBase);
-        for (unsigned i = 1; i < roots; ++i) tlbs.select(0, false, Root{static_cast<uint16_t>(100 + i)});
+        for (unsigned i = 1; i < roots; ++i)
+            used(tlbs, tlbs.select(0, false, Root{static_cast<uint16_t>(100 + i)}));
         EXPECT_TRUE(reads(first, 0x1000)) << roots;
         tlbs.select(0, false, Root{500});
         EXPECT_FALSE(reads(first, 0x1000)) << roots;
@@ -50,7 +56,7 @@ TEST_F(Shadow, RootsAreAsManyAsAskedFor) {
 TEST_F(Shadow, HitsMissesAndWaste) {
     SoftTlbSet tlbs(nullptr, {.roots = 2});
     const auto run = [&](uint16_t asid) {
-        SoftTlb* v = tlbs.select(0, false, Root{asid});
+        SoftTlb* v = used(tlbs, tlbs.select(0, false, Root{asid}));
         tlbs.note_user(v);
         return v;
     };
@@ -189,7 +195,7 @@ TEST_F(Traditional, TablesAndNotAsidsTellAddressSpacesApart) {
 
 TEST_F(Traditional, DropsByRangeAndRoot) {
     for (const unsigned bits : {12u, 21u, 30u, 39u, 48u}) {
-        SoftTlb *a = tlbs.select(0, false, kA), *b = tlbs.select(0, false, kB),
+        SoftTlb *a = used(tlbs, tlbs.select(0, false, kA)), *b = used(tlbs, tlbs.select(0, false, kB)),
                 *k = tlbs.select(1, false, kA);
         tlbs.flush_all();
         const uint64_t base = bits == 48 ? 0 : uint64_t{1} << bits, outside = base + (uint64_t{1} << bits);

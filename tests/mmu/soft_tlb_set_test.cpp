@@ -42,6 +42,11 @@ struct Fixture : testing::Test {
                                   .non_global = non_global}));
         ASSERT_TRUE(reads(v, va));
     }
+    /// Another root gets an empty one before it gets this.
+    SoftTlb* used(SoftTlb* v) {
+        tlbs.fill_jump(v, 0x7000, ram);
+        return v;
+    }
 };
 using Views = Fixture;
 
@@ -92,9 +97,9 @@ TEST_F(Views, RefusesWhatTheSlowPathMustSee) {
 TEST_F(Views, ContextsAreSeparate) {
     EXPECT_NE(kernel(false, 1), kernel(true, 1));
     SoftTlb* a = user(1);
+    fill(a, 0x1000, true);
     SoftTlb* b = user(2);
     EXPECT_NE(a, b);
-    fill(a, 0x1000, true);
     EXPECT_FALSE(reads(b, 0x1000));
     EXPECT_EQ(user(1), a);
     EXPECT_TRUE(reads(user(1), 0x1000)) << "a switch there and back keeps entries";
@@ -104,14 +109,42 @@ TEST_F(Views, LeastRecentlyUsedAsidIsReplaced) {
     SoftTlb* first = user(100);
     fill(first, 0x1000, true);
     std::set<SoftTlb*> seen{first};
-    for (uint16_t i = 1; i < ShadowOptions{}.roots; ++i) seen.insert(user(static_cast<uint16_t>(100 + i)));
+    const auto use = [&](unsigned asid) { return used(user(static_cast<uint16_t>(asid))); };
+    for (unsigned i = 1; i < ShadowOptions{}.roots; ++i) seen.insert(use(100 + i));
     EXPECT_EQ(seen.size(), ShadowOptions{}.roots);
     user(100);  // now 101 is the oldest
     SoftTlb* stolen = user(500);
     EXPECT_NE(stolen, first);
     EXPECT_TRUE(reads(user(100), 0x1000));
-    for (uint16_t i = 0; i < ShadowOptions{}.roots; ++i) user(static_cast<uint16_t>(600 + i));
+    for (unsigned i = 0; i < ShadowOptions{}.roots; ++i) use(600 + i);
     EXPECT_FALSE(reads(first, 0x1000)) << "a soft TLB given away is empty";
+}
+
+// A shell that starts one process after another: the host's caches hold a few soft TLBs, not all.
+TEST_F(Views, WhatHasBeenEmptiedLastIsReplacedFirst) {
+    SoftTlb* shell = user(1);
+    fill(shell, 0x1000, true);
+    std::set<SoftTlb*> seen;
+    for (uint16_t asid = 2; asid < 100; ++asid) {
+        SoftTlb* process = user(asid);
+        EXPECT_FALSE(reads(process, 0x2000));
+        EXPECT_EQ(jump(process, 0x2000), nullptr);
+        fill(process, 0x2000, true);
+        tlbs.note_code_page(process, 0x2000, 12, true);
+        tlbs.fill_jump(process, 0x2000, ram);
+        EXPECT_EQ(user(1), shell);
+        const uint64_t epoch = process->epoch;
+        tlbs.apply({.kind = Kind::Asid, .asid = asid});
+        EXPECT_NE(process->epoch, epoch);
+        seen.insert(process);
+    }
+    EXPECT_EQ(seen.size(), 1u);
+    EXPECT_TRUE(reads(user(1), 0x1000));
+    // What has something to lose is not taken for one, be it only where a jump leads.
+    SoftTlb* jumps = user(200);
+    tlbs.fill_jump(jumps, 0x3000, ram);
+    EXPECT_NE(user(201), jumps);
+    EXPECT_EQ(jump(user(200), 0x3000), ram);
 }
 
 TEST_F(Views, El1DropsNonGlobalEntriesOnAsidChange) {
@@ -168,7 +201,7 @@ TEST_F(Views, TlbiForms) {
     };
     for (const TlbiRow& row : rows) {
         tlbs.flush_all();
-        SoftTlb *u1 = user(1), *u2 = user(2), *k = kernel(true, 1);
+        SoftTlb *u1 = used(user(1)), *u2 = used(user(2)), *k = kernel(true, 1);
         fill(u1, kUser, true);
         fill(u2, kUser, true);
         fill(u1, kOther, true);
@@ -253,7 +286,7 @@ TEST_F(Views, AnyAddressOfABlockDropsAllItsPages) {
 }
 
 TEST_F(Views, EpochChangesOnlyForCode) {
-    SoftTlb *v = user(1), *w = user(2), *k = kernel(true, 1);
+    SoftTlb *v = used(user(1)), *w = used(user(2)), *k = kernel(true, 1);
     int code = 0;
     tlbs.note_code_page(v, 0x40'0000, 12, true);
     tlbs.note_code_page(k, kTop | 0x1000, 12, false);
@@ -321,8 +354,10 @@ TEST_F(Views, EpochsAreUniqueOverAllSets) {
     SoftTlbSet other;
     std::set<uint32_t> seen;
     for (uint16_t i = 0; i < 16; ++i) {
-        seen.insert(user(i)->epoch);
-        seen.insert(other.select(0, false, i)->epoch);
+        seen.insert(used(user(i))->epoch);
+        SoftTlb* v = other.select(0, false, i);
+        other.fill_jump(v, 0x7000, ram);
+        seen.insert(v->epoch);
     }
     EXPECT_EQ(seen.size(), 32u);
     EXPECT_FALSE(seen.contains(0));
