@@ -123,6 +123,13 @@ bool BlockValues::fold_reversal(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// What has just been read of GuestState is compared there. Whoever else uses it has it read.
+bool BlockValues::fold_field(uint32_t index, const Inst& i) {
+    if (i.op != Op::CheckZero || i.args[0] + 1 != index || inst(i.args[0]).op != Op::LoadField) return false;
+    values_[index].folded = true;
+    return true;
+}
+
 /// Whether NZCV of the comparison may be left to those who look at guest registers: always in a superblock, which is left on its sides.
 /// A block that ends with it would make it again each time.
 bool BlockValues::may_defer(uint32_t index) const {
@@ -205,7 +212,8 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
                 observers_.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
         }
         if (effects == 'M' || effects == 'X') observers_.observe_all(index);
-        if (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)) continue;
+        if (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i) || fold_field(index, i))
+            continue;
         const uint16_t g = grouped_[index].group;
         const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
         const bool fold = in_group && i.args[0] != groups_[g].root && values_[i.args[0]].next_use == kNever;
