@@ -48,7 +48,7 @@ constexpr auto kTraits = [] {
         if (effects == 'P' || is_read(op)) traits |= kIfUsed;
         if (op == Op::GetX || op == Op::GetV || op == Op::GetFlags || op == Op::Scalable) traits |= kReads;
         if (effects == 'M' || effects == 'X') traits |= kSeesAll;
-        if (op == Op::Add || op == Op::Clz || op == Op::PairSecond) traits |= kFolds;
+        if (op == Op::Add || op == Op::Clz || op == Op::PairSecond || op == Op::CheckZero) traits |= kFolds;
         if (ir::is_plain_access(op)) traits |= kGroups;
         table[k] = static_cast<uint8_t>(traits);
     }
@@ -158,6 +158,13 @@ bool BlockValues::fold_reversal(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// What has just been read of GuestState is compared there. Whoever else uses it has it read.
+bool BlockValues::fold_field(uint32_t index, const Inst& i) {
+    if (i.op != Op::CheckZero || i.args[0] + 1 != index || inst(i.args[0]).op != Op::LoadField) return false;
+    values_[index].folded = true;
+    return true;
+}
+
 /// Whether NZCV of the comparison may be left to those who look at guest registers: always in a superblock, which is left on its sides.
 /// A block that ends with it would make it again each time.
 bool BlockValues::may_defer(uint32_t index) const {
@@ -230,8 +237,8 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalabl
         v.live = true;
         if ((traits & kReads) != 0) observe_read(index, i, scalable_vectors);
         if ((traits & kSeesAll) != 0) observers_.observe_all(index);
-        if ((traits & kFolds) != 0 &&
-            (i.op == Op::PairSecond || fold_shift(index, i) || fold_reversal(index, i)))
+        if ((traits & kFolds) != 0 && (i.op == Op::PairSecond || fold_shift(index, i) ||
+                                       fold_reversal(index, i) || fold_field(index, i)))
             continue;
         if ((traits & kGroups) != 0 && grouped_[index].group != kNoGroup) {
             mark_grouped(index, i);

@@ -126,6 +126,7 @@ class BlockValues {
     void mark_kept(uint32_t exit);
     bool fold_shift(uint32_t index, const Inst& inst);
     bool fold_reversal(uint32_t index, const Inst& inst);
+    bool fold_field(uint32_t index, const Inst& inst);
     bool may_defer(uint32_t index) const;
     void keep_compared(uint32_t index, const Inst& inst);
     void group_accesses();

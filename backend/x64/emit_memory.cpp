@@ -257,8 +257,15 @@ void MemoryEmitter::emit_check_stack(const Inst& i) {
 
 void MemoryEmitter::emit_check_zero(const Inst& i) {
     prepare_access();
-    const Reg64 wrong = regs_.use(i.args[0]);
-    as_.test(wrong, wrong);
+    Reg64 wrong = rax;
+    if (values_[cur()].folded) {
+        const Inst& read = values_.inst(i.args[0]);
+        const Mem where = at(field(read.imm));
+        as_.cmp(read.type == Type::I32 ? dword[where] : qword[where], 0);
+    } else {
+        wrong = regs_.use(i.args[0]);
+        as_.test(wrong, wrong);
+    }
     const size_t cold = miss_if(kNe, wrong, {});
     ctx_.faults.mark_access(as_.here());
     resume_here(cold);

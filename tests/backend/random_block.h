@@ -345,6 +345,11 @@ class BlockGenerator {
                     b.emit(Op::CheckZero, Type::Void, {pick(4) == 0 ? v : b.bin(Op::Xor, Type::I64, v, v)}, 0,
                            pick(4));
                 } else if (pick(3) == 0) {
+                    if (pick(4) != 0) b.store_field(b.i64(0), offsetof(GuestState, tpidr_el0), 8);
+                    const Ref v = b.load_field(int_type(), offsetof(GuestState, tpidr_el0));
+                    b.emit(Op::CheckZero, Type::Void, {v}, 0, ir::kCheckScalableTrap);
+                    if (pick(2) == 0) keep(v);
+                } else if (pick(3) == 0) {
                     const Ref pointer = integer(), modifier = integer();
                     const unsigned key = pick(4);
                     const Ref with_code = b.emit(Op::SignPointer, Type::I64, {pointer, modifier}, 0, key);
