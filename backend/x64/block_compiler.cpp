@@ -2,6 +2,7 @@
 #include "backend/x64/block_compiler.h"
 
 #include <span>
+#include <utility>
 
 #include "backend/x64/emitter.h"
 #include "backend/x64/exit_emitter.h"
@@ -19,17 +20,47 @@ BlockCompiler::BlockCompiler(jit::CodeBuffer& buffer, size_t size) : ctx_(buffer
 
 jit::SharedStubs BlockCompiler::emit_stubs(CodeCursor& cursor) {
     const jit::SharedStubs stubs = StubEmitter(ctx_).emit_stubs();
-    cursor.first_hot = ctx_.as.getSize();
+    cursor.hot.start = ctx_.as.getSize();
     return stubs;
 }
 
+namespace {
+/// Where code goes in turns while a superblock is compiled.
+class AreaSwitch {
+  public:
+    /// The assembler is in the frequent area; `other`: where the other one goes on.
+    AreaSwitch(Assembler& as, size_t other) : as_(as), other_(other) {}
+    /// What is emitted from here on is in that area. `follows`: it is executed behind what was emitted last.
+    void go_to(bool frequent, bool follows) {
+        if (frequent == frequent_) return;
+        frequent_ = frequent;
+        Jump over;
+        if (follows) {
+            as_.set_class(jit::HostClass::Jump);
+            over = as_.jump_always(false);
+        }
+        const size_t here = as_.getSize();
+        as_.setSize(std::exchange(other_, here));
+        if (follows) as_.land(over);
+        as_.set_class(jit::HostClass::Work);
+    }
+
+  private:
+    Assembler& as_;
+    size_t other_;
+    bool frequent_ = true;
+};
+}  // namespace
+
 CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
-                                     uint32_t counter) {
+                                     uint32_t counter, const jit::SuperblockLayout* layout) {
     const jit::CodeBuffer& buffer = ctx_.buffer;
+    CodeArea& hot = layout != nullptr ? cursor.frequent : cursor.hot;
+    CodeArea& cold = layout != nullptr ? cursor.seldom : cursor.cold;
     // A generous bound for one block, so that running out in the middle of one is the exception.
     const size_t wanted = (256 + block.insts.size() * 64) * (buffer.profile() != nullptr ? 2 : 1);
     CompiledBlock out;
-    if (cursor.hot + wanted > buffer.size() / 2 || cursor.cold + wanted > buffer.size()) {
+    if (!hot.has_room_for(wanted) || !cold.has_room_for(wanted)) {
         out.status = CompileStatus::BufferFull;
         return out;
     }
@@ -43,14 +74,14 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
     }
     if (as.recorder != nullptr) as.recorder->start_block(block.superblock);
     if (relocations_ != nullptr) {
-        cursor.cold = aligned(cursor.cold, kColdAlignment);
+        cold.next = aligned(cold.next, kColdAlignment);
         relocations_->start_block();
     }
     try {
-        as.setSize(cursor.hot);
+        as.setSize(hot.next);
         as.align(kEntryAlignment);
         out.entry = as.here();
-        out.cold = out.cold_order = buffer.base() + cursor.cold;
+        out.cold = out.cold_order = buffer.base() + cold.next;
         ctx_.faults.start_block(out.entry, out.cold);
         if (counter != jit::kNoCounter) {
             as.set_class(jit::HostClass::Counter);
@@ -70,7 +101,13 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         const uint32_t count = static_cast<uint32_t>(insts.size());
         size_t side = 0;
         Ref next_side = block.sides.empty() ? kNoRef : block.sides[0].begin;
+        AreaSwitch area{as, cold.next};
+        const std::span<const jit::SuperblockLayout::Piece> pieces =
+            layout != nullptr ? std::span(layout->pieces) : std::span<const jit::SuperblockLayout::Piece>();
+        size_t piece = 0;
         for (uint32_t index = 0; index < count; ++index) {
+            for (; piece < pieces.size() && pieces[piece].from == index; ++piece)
+                area.go_to(pieces[piece].frequent, index != next_side);
             if (index == next_side) {
                 ctx_.begin_side(side++);
                 next_side = side < block.sides.size() ? block.sides[side].begin : kNoRef;
@@ -89,25 +126,22 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
             if (relocations_ != nullptr) relocations_->end_emission(as.here());
         }
         ctx_.values.set_cur(count);
-        const size_t hot_end = as.getSize();
-        if (hot_end > buffer.size() / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
-        // A superblock is left in the middle by half of its executions: what they go through shares its pages.
-        const bool beside = block.superblock;
-        const size_t cold_from = beside ? hot_end : cursor.cold;
-        if (beside) {
-            out.cold = buffer.base() + hot_end;
-            ctx_.faults.start_cold(out.cold);
-        }
-        as.setSize(cold_from);
         if (as.recorder != nullptr) as.recorder->start_cold();
+        area.go_to(true, false);
+        if (layout != nullptr) ctx_.cold.emit_of(layout->ways_out, ctx_);
+        const size_t hot_end = as.getSize();
+        area.go_to(false, false);
+        out.cold = as.here();
+        ctx_.faults.start_cold(out.cold);
         ctx_.cold.emit_all(ctx_);
+        if (hot_end > hot.end || as.getSize() > cold.end) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
         out.hot_bytes = static_cast<uint32_t>(buffer.base() + hot_end - out.entry);
         out.cold_bytes = static_cast<uint32_t>(as.here() - out.cold);
         if (as.recorder != nullptr)
             as.recorder->finish({static_cast<size_t>(out.entry - buffer.base()), {out.entry, out.hot_bytes}},
-                                {cold_from, {out.cold, out.cold_bytes}});
-        cursor.hot = beside ? as.getSize() : hot_end;
-        if (!beside) cursor.cold = as.getSize();
+                                {cold.next, {out.cold_order, out.cold + out.cold_bytes}});
+        hot.next = hot_end;
+        cold.next = as.getSize();
     } catch (const TooComplex&) {
         CompiledBlock failed;
         failed.status = CompileStatus::TooComplex;

@@ -5,13 +5,21 @@
 #include <optional>
 
 #include "backend/x64/emit_context.h"
+#include "jit/superblock_code.h"
 
 namespace arclight::backend {
 
-/// Where the next code of a code buffer goes: both halves are filled upwards.
+/// Where the next code of a code buffer goes, as offsets from its base: each area is filled upwards.
+struct CodeArea {
+    size_t start = 0, end = 0;
+    size_t next = 0;       ///< the first free byte
+    size_t populated = 0;  ///< up to where there is memory
+
+    bool has_room_for(size_t bytes) const { return next + bytes <= end; }
+};
 struct CodeCursor {
-    size_t hot = 0, cold = 0;  ///< next free byte of each half, as offsets from the buffer's base
-    size_t first_hot = 0;      ///< behind the shared stubs
+    CodeArea hot, cold;           ///< the halves of the buffer, but for what superblocks have of each:
+    CodeArea frequent, seldom{};  ///< empty before make_room_for_superblocks()
 };
 
 constexpr size_t aligned(size_t offset, size_t alignment) {
@@ -21,10 +29,11 @@ constexpr size_t aligned(size_t offset, size_t alignment) {
 class BlockCompiler {
   public:
     BlockCompiler(jit::CodeBuffer& buffer, size_t size);
-    /// The stubs that all blocks share, at the start of the buffer; `cursor.first_hot` is set behind them.
+    /// The stubs that all blocks share, at the start of the buffer; `cursor.hot` starts behind them.
     jit::SharedStubs emit_stubs(CodeCursor& cursor);
+    /// `layout`: of a superblock, which goes into the areas of its own.
     jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
-                               uint32_t counter);
+                               uint32_t counter, const jit::SuperblockLayout* layout = nullptr);
     /// As jit::place().
     jit::CompiledBlock place(const jit::BlockImage& image, CodeCursor& cursor, uint32_t first_link_slot,
                              uint32_t counter);
@@ -53,8 +62,6 @@ class BlockCompiler {
 struct arclight::jit::CodeBuffer::Assembler {
     backend::CodeCursor cursor;
     backend::BlockCompiler compiler;
-    /// Up to where there is memory in each half, as offsets from the base.
-    size_t populated_hot = 0, populated_cold = 0;
     /// What compares allocation tags, by the register that holds the address. Null before enable_tag_checks().
     std::array<const uint8_t*, 16> tag_check{};
     /// What looks in the victim TLB for reads and for writes then, by the register that holds the tag.

@@ -123,7 +123,7 @@ struct Placement {
                 target = at(value);
                 break;
             case Relocation::Kind::Shared:
-                if (value >= buffer.assembler().cursor.first_hot) return false;
+                if (value >= buffer.assembler().cursor.hot.start) return false;
                 target = buffer.base() + value;
                 break;
             case Relocation::Kind::Constant:
@@ -153,10 +153,11 @@ struct Placement {
 CompiledBlock BlockCompiler::place(const BlockImage& image, CodeCursor& cursor, uint32_t first_link_slot,
                                    uint32_t counter) {
     jit::CodeBuffer& buffer = ctx_.buffer;
-    const size_t hot = aligned(cursor.hot, kEntryAlignment), cold = aligned(cursor.cold, kColdAlignment);
+    const size_t hot = aligned(cursor.hot.next, kEntryAlignment),
+                 cold = aligned(cursor.cold.next, kColdAlignment);
     CompiledBlock out;
     out.status = jit::CompileStatus::BufferFull;
-    if (hot + image.hot.size() > buffer.size() / 2 || cold + image.cold.size() > buffer.size()) return out;
+    if (hot + image.hot.size() > cursor.hot.end || cold + image.cold.size() > cursor.cold.end) return out;
     out.status = jit::CompileStatus::TooComplex;
     if (image.body > image.hot.size() || image.counted != (counter != jit::kNoCounter)) return out;
     out.entry = buffer.base() + hot;
@@ -194,8 +195,8 @@ CompiledBlock BlockCompiler::place(const BlockImage& image, CodeCursor& cursor, 
     }
     out.faults.points.assign(image.points);
     out.faults.locations.assign(image.locations);
-    cursor.hot = hot + image.hot.size();
-    cursor.cold = cold + image.cold.size();
+    cursor.hot.next = hot + image.hot.size();
+    cursor.cold.next = cold + image.cold.size();
     out.status = jit::CompileStatus::Ok;
     return out;
 }
@@ -241,7 +242,7 @@ Relocation Relocation::unpack(PackedRelocation packed, ImageOffset before) {
 std::vector<PackedRelocation> relocations_of_last(CodeBuffer& buffer, const CompiledBlock& block) {
     CodeBuffer::Assembler& a = buffer.assembler();
     backend::RelocationRecorder* recorder = a.compiler.relocations();
-    return recorder != nullptr ? recorder->relocations(block, a.cursor.first_hot)
+    return recorder != nullptr ? recorder->relocations(block, a.cursor.hot.start)
                                : std::vector<PackedRelocation>{};
 }
 
@@ -279,6 +280,6 @@ std::optional<BlockImage> image_of(const CodeBuffer& buffer, const CompiledBlock
                       .locations = block.faults.locations};
 }
 
-uint64_t image_layout(const CodeBuffer& buffer) { return buffer.assembler().cursor.first_hot; }
+uint64_t image_layout(const CodeBuffer& buffer) { return buffer.assembler().cursor.hot.start; }
 
 }  // namespace arclight::jit

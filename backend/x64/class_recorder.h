@@ -16,7 +16,7 @@ class ClassRecorder {
     void start_block(bool superblock);
     /// What is emitted from now on is out of line.
     void start_cold() { cold_ = true; }
-    /// The instructions from `offset` on, an offset in the code buffer. Offsets grow in a block.
+    /// The instructions from `offset` on, an offset in the code buffer.
     void mark(size_t offset, jit::HostClass c) { marks_.push_back({offset, c, segment()}); }
     /// What is emitted from now on is executed by itself: the counter that it must count in.
     uint64_t* start_segment();

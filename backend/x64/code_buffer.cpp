@@ -29,7 +29,10 @@ CodeBuffer::CodeBuffer(size_t size, const CodeOptions& options)
         backend::map_code(size_t{1} << range_log2_, {.from = size, .bytes = kCounterBytes});
     base_ = views.executable;
     distance_ = views.writable - views.executable;
-    assembler_.reset(new Assembler{.cursor = {}, .compiler = {*this, size}, .populated_cold = size / 2});
+    const size_t half = size / 2;
+    assembler_.reset(new Assembler{
+        .cursor = {.hot = {.end = half}, .cold = {.start = half, .end = size, .populated = half}},
+        .compiler = {*this, size}});
     stubs_ = assembler_->compiler.emit_stubs(assembler_->cursor);
     reset();
 }
@@ -37,28 +40,26 @@ CodeBuffer::CodeBuffer(size_t size, const CodeOptions& options)
 CodeBuffer::~CodeBuffer() { backend::unmap_code({base_, writable(base_)}, size_t{1} << range_log2_); }
 
 void CodeBuffer::reset() {
-    assembler_->cursor.hot = assembler_->cursor.first_hot;
-    assembler_->cursor.cold = size_ / 2;
+    backend::CodeCursor& c = assembler_->cursor;
+    for (backend::CodeArea* area : {&c.hot, &c.cold, &c.frequent, &c.seldom}) area->next = area->start;
 }
 
-size_t CodeBuffer::hot_used() const { return assembler_->cursor.hot; }
-size_t CodeBuffer::cold_used() const { return assembler_->cursor.cold - size_ / 2; }
+size_t CodeBuffer::hot_used() const { return assembler_->cursor.hot.next; }
+size_t CodeBuffer::cold_used() const { return assembler_->cursor.cold.next - size_ / 2; }
 
 namespace {
 /// Gets memory ahead of the cursors, a huge page at once if the host has one. Page by page both views would fault: 5,000
 /// faults more at a boot, 4 % of its time.
 void populate_ahead(CodeBuffer& buffer) {
     constexpr size_t kStep = size_t{2} << 20, kAhead = size_t{64} << 10;
-    CodeBuffer::Assembler& a = buffer.assembler();
-    const auto populate = [&](size_t cursor, size_t& populated, size_t end) {
-        if (cursor + kAhead <= populated || populated >= end) return;
-        const size_t bytes = std::min(kStep, end - populated);
-        const uint8_t* from = buffer.base() + populated;
+    backend::CodeCursor& c = buffer.assembler().cursor;
+    for (backend::CodeArea* area : {&c.hot, &c.cold, &c.frequent, &c.seldom}) {
+        if (area->next + kAhead <= area->populated || area->populated >= area->end) continue;
+        const size_t bytes = std::min(kStep, area->end - area->populated);
+        const uint8_t* from = buffer.base() + area->populated;
         backend::populate_code({from, buffer.writable(from)}, bytes);
-        populated += bytes;
-    };
-    populate(a.cursor.hot, a.populated_hot, buffer.size() / 2);
-    populate(a.cursor.cold, a.populated_cold, buffer.size());
+        area->populated += bytes;
+    }
 }
 }  // namespace
 
@@ -67,6 +68,26 @@ CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first
     CodeBuffer::Assembler& a = buffer.assembler();
     populate_ahead(buffer);
     return a.compiler.compile(block, a.cursor, first_link_slot, counter);
+}
+
+void make_room_for_superblocks(CodeBuffer& buffer) {
+    // Superblocks are bigger than all blocks they are made of, but are only made of hot ones; little of one is executed often.
+    constexpr size_t kFrequent = 16, kSeldom = 4;
+    backend::CodeCursor& c = buffer.assembler().cursor;
+    const auto split = [](backend::CodeArea& area, size_t bytes) {
+        const size_t end = area.end;
+        area.end -= bytes;
+        return backend::CodeArea{.start = area.end, .end = end, .next = area.end, .populated = area.end};
+    };
+    c.frequent = split(c.hot, buffer.size() / kFrequent);
+    c.seldom = split(c.cold, buffer.size() / kSeldom);
+}
+
+CompiledBlock compile_superblock(const ir::Block& block, const SuperblockLayout& layout, CodeBuffer& buffer,
+                                 uint32_t first_link_slot) {
+    CodeBuffer::Assembler& a = buffer.assembler();
+    populate_ahead(buffer);
+    return a.compiler.compile(block, a.cursor, first_link_slot, kNoCounter, &layout);
 }
 
 CompiledBlock place(const BlockImage& image, CodeBuffer& buffer, uint32_t first_link_slot, uint32_t counter) {

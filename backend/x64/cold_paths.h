@@ -1,6 +1,7 @@
 // Rare paths, emitted out of line when a block's hot path is complete.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "backend/x64/assembler.h"
@@ -33,13 +34,17 @@ class ColdPaths {
     void resume_here(size_t cold) { paths_[cold].args.resume = as_.here(); }
     size_t size() const { return paths_.size(); }
     const ColdArgs& args(size_t cold) const { return paths_[cold].args; }
-    /// Emits all of them here. They may ask for more.
+    /// Emits those that instructions of these, ascending, have asked for.
+    void emit_of(std::span<const Ref> instructions, EmitContext& context);
+    /// Emits all others here. They may ask for more.
     void emit_all(EmitContext& context);
 
   private:
+    void emit(size_t index, EmitContext& context);
+
     struct Cold {
         Jump jump;
-        ColdFn fn;
+        ColdFn fn;  ///< null: is emitted
         ColdArgs args;
         uint8_t page;
     };

@@ -75,6 +75,7 @@ void ExitEmitter::emit_exit_if(const Inst& i) {
     if (!is_backward(target) && !is_cross_page(target)) {
         as_.align_field(2);
         const Jump j = as_.jump_if(cc, false);
+        args.inst = kNoRef;  // it is no way out, and seldom executed
         args.flag = 0;
         args.imm = new_link_slot(target, false);
         ctx_.exits.back().jump = j.end - 4;

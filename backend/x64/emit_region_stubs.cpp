@@ -15,20 +15,20 @@ constexpr size_t kGuardBytes = 32, kStubBytes = 256;
 
 const uint8_t* StubEmitter::emit_counted_jump(CodeCursor& cursor, uint32_t counter, const void* target) {
     constexpr size_t kBytes = 16;
-    if (cursor.cold + kBytes > ctx_.buffer.size()) return nullptr;
-    as_.setSize(cursor.cold);
+    if (!cursor.cold.has_room_for(kBytes)) return nullptr;
+    as_.setSize(cursor.cold.next);
     const uint8_t* start = as_.here();
     as_.inc(dword[as_.at_address(ctx_.buffer.counters() + counter)]);
     as_.jump_to(static_cast<const uint8_t*>(target));
     assert(as_.here() <= start + kBytes);
-    cursor.cold = as_.getSize();
+    cursor.cold.next = as_.getSize();
     return start;
 }
 
 const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::CompiledBlock& block, uint32_t ring) {
     constexpr size_t kBytes = 128;
-    if (cursor.cold + kBytes > ctx_.buffer.size()) return nullptr;
-    as_.setSize(cursor.cold);
+    if (!cursor.cold.has_room_for(kBytes)) return nullptr;
+    as_.setSize(cursor.cold.next);
     const uint8_t* start = as_.here();
     const Reg64 pc(block.indirect_register);
     // Any but the one with the address.
@@ -60,17 +60,17 @@ const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::Compiled
     as_.mov(eax, jit::kIndirectExit | block.indirect_kind);
     as_.jump_to(ctx_.buffer.stubs().lookup_indirect);
     assert(as_.here() <= start + kBytes);
-    cursor.cold = as_.getSize();
+    cursor.cold.next = as_.getSize();
     return start;
 }
 
 const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::RegionStub& stub,
                                              const uint8_t* reuse) {
-    if (reuse == nullptr && cursor.cold + kStubBytes + 15 > ctx_.buffer.size()) return nullptr;
-    as_.setSize(reuse != nullptr ? static_cast<size_t>(reuse - ctx_.buffer.base()) : cursor.cold);
+    if (reuse == nullptr && !cursor.cold.has_room_for(kStubBytes + 15)) return nullptr;
+    as_.setSize(reuse != nullptr ? static_cast<size_t>(reuse - ctx_.buffer.base()) : cursor.cold.next);
     as_.align(16);
     const uint8_t* start = as_.here();
-    if (reuse == nullptr) cursor.cold = as_.getSize() + kStubBytes;
+    if (reuse == nullptr) cursor.cold.next = as_.getSize() + kStubBytes;
     if (stub.guard != jit::kNoCounter) {
         as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(region_epochs))]);
         as_.mov(ecx, dword[rax + 4 * static_cast<int>(stub.guard)]);

@@ -259,14 +259,14 @@ MemoryEmitter::Tagged MemoryEmitter::tagged_group(const ColdArgs& args) const {
 
 void BlockCompiler::emit_tag_checks(CodeCursor& cursor) {
     auto& a = ctx_.buffer.assembler();
-    ctx_.as.setSize(cursor.first_hot);
+    ctx_.as.setSize(cursor.hot.start);
     for (const int r : kMayHoldAddresses) {
         const auto index = static_cast<size_t>(r);
         a.tag_check[index] = StubEmitter(ctx_).emit_tag_check(Reg64(r));
         for (const bool write : {false, true})
             a.tag_victim[write ? 1 : 0][index] = StubEmitter(ctx_).emit_tag_victim(Reg64(r), write);
     }
-    cursor.first_hot = ctx_.as.getSize();
+    cursor.hot.start = ctx_.as.getSize();
 }
 
 }  // namespace arclight::backend

@@ -59,12 +59,10 @@ namespace {
 const FaultPoint* find_point(const CompiledBlock& block, const void* host_pc) {
     const auto* pc = static_cast<const uint8_t*>(host_pc);
     const auto& points = block.faults.points;
-    // Both addresses grow with the points.
     const bool cold = pc >= block.cold && pc <= block.cold + block.cold_bytes;
     const uint32_t offset = static_cast<uint32_t>(pc - (cold ? block.cold : block.entry));
-    const auto field = cold ? &FaultPoint::return_pc : &FaultPoint::access;
-    const auto it = std::ranges::lower_bound(points, offset, {}, field);
-    return it == points.end() || (*it).*field != offset ? nullptr : &*it;
+    const auto it = std::ranges::find(points, offset, cold ? &FaultPoint::return_pc : &FaultPoint::access);
+    return it == points.end() ? nullptr : &*it;
 }
 }  // namespace
 
@@ -99,9 +97,10 @@ const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc) {
         return next != points.end() ? block.cold + next->cold : nullptr;
     }
     const auto offset = static_cast<uint32_t>(pc - block.entry);
-    auto it = std::ranges::upper_bound(points, offset, {}, &FaultPoint::fastmem_start);
-    if (it == points.begin() || offset >= (--it)->fastmem_end) return nullptr;
-    return block.cold + it->cold;
+    const auto it = std::ranges::find_if(points, [offset](const FaultPoint& p) {
+        return offset >= p.fastmem_start && offset < p.fastmem_end;
+    });
+    return it != points.end() ? block.cold + it->cold : nullptr;
 }
 
 }  // namespace arclight::jit

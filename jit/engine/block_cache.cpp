@@ -47,23 +47,23 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
     std::atomic_ref(lines_[page]).fetch_or(line_mask(block->pa & ~kPageMask, block->guest_bytes));
-    adopt(std::move(owned));
+    adopt(std::move(owned), blocks_);
     // The last: from now on other CPUs may execute it.
     table_.insert(block->pa, block->translation_flags, *block);
     return block;
 }
 
 TranslationBlock* BlockCache::insert_superblock(std::unique_ptr<TranslationBlock> block) {
-    return adopt(std::move(block));
+    return adopt(std::move(block), superblocks_);
 }
 
-TranslationBlock* BlockCache::adopt(std::unique_ptr<TranslationBlock> owned) {
+TranslationBlock* BlockCache::adopt(std::unique_ptr<TranslationBlock> owned, Blocks& blocks) {
     TranslationBlock* block = owned.get();
     block->linked.resize(block->code.exits.size());
     link_slot_owner_.insert(link_slot_owner_.end(), block->code.exits.size(), block);
     block->described_bytes = bytes_to_describe(*block);
     described_bytes_ += block->described_bytes;
-    blocks_.push_back(std::move(owned));
+    blocks.push_back(std::move(owned));
     return block;
 }
 
@@ -106,7 +106,8 @@ void BlockCache::free(std::span<TranslationBlock* const> blocks) {
         std::fill_n(link_slot_owner_.begin() + block->first_link_slot, block->code.exits.size(), nullptr);
         block->described_bytes = 0;
     }
-    std::erase_if(blocks_, [](const auto& block) { return block->described_bytes == 0; });
+    for (Blocks* all : {&blocks_, &superblocks_})
+        std::erase_if(*all, [](const auto& block) { return block->described_bytes == 0; });
 }
 
 bool BlockCache::find_link_slot(uint32_t number, BlockExit& out) const {
@@ -119,13 +120,18 @@ bool BlockCache::find_link_slot(uint32_t number, BlockExit& out) const {
 
 const TranslationBlock* BlockCache::owner_of(const void* host_pc, bool cold) const {
     const auto* pc = static_cast<const uint8_t*>(host_pc);
-    auto it = std::upper_bound(blocks_.begin(), blocks_.end(), pc, [cold](const uint8_t* p, const auto& b) {
+    const TranslationBlock* block = owner_in(blocks_, pc, cold);
+    return block != nullptr ? block : owner_in(superblocks_, pc, cold);
+}
+
+const TranslationBlock* BlockCache::owner_in(const Blocks& blocks, const uint8_t* pc, bool cold) {
+    auto it = std::upper_bound(blocks.begin(), blocks.end(), pc, [cold](const uint8_t* p, const auto& b) {
         return p < (cold ? b->code.cold_order : b->code.entry);
     });
     // A return address may be one past the end of a block's cold part, that is, where the next one begins.
-    for (int tries = 0; tries < 2 && it != blocks_.begin(); ++tries) {
+    for (int tries = 0; tries < 2 && it != blocks.begin(); ++tries) {
         const TranslationBlock* block = (--it)->get();
-        if (block->code.contains(pc)) return block;
+        if (block->code.contains(pc) || (pc >= block->code.cold_order && pc < block->code.cold)) return block;
     }
     return nullptr;
 }
@@ -179,6 +185,7 @@ void BlockCache::clear() {
     for (uint64_t& l : lines_) std::atomic_ref(l).store(0);
     link_slot_owner_.clear();
     blocks_.clear();
+    superblocks_.clear();
     described_bytes_ = 0;
 }
 

@@ -106,6 +106,8 @@ struct TranslationBlock {
     CompactVector<TranslationBlock*> superblocks;  ///< that hold a copy of it
     CompactVector<TranslationBlock*> members;      ///< of a superblock, the one it is entered at first
     CompactVector<uint64_t> pages;                 ///< likewise: physical addresses, by number
+    /// Where other blocks are to enter it.
+    const uint8_t* entry() const { return superblock != nullptr ? superblock->code.entry : code.entry; }
     /// The physical address of the page with this number.
     uint64_t page(unsigned number) const { return pages.empty() ? pa & kPageMask : pages[number]; }
 
@@ -161,7 +163,7 @@ class BlockCache {
     /// False for a link slot of a block that was freed, or that is not of this generation of blocks.
     bool find_link_slot(uint32_t number, BlockExit& out) const;
 
-    /// The block whose code contains host_pc, valid or not.
+    /// The block or superblock whose code contains host_pc, valid or not.
     const TranslationBlock* owner_of(const void* host_pc, bool cold) const;
 
     /// Takes out the blocks that overlap [pa, pa + bytes), which must not cross a page; unlinks what jumps to
@@ -181,7 +183,7 @@ class BlockCache {
     bool page_has_code(uint64_t pa) const { return lines_of_page(pa) != 0; }
     size_t size() const { return table_.size(); }
     /// Blocks that were taken out and not freed yet count too.
-    size_t described_blocks() const { return blocks_.size(); }
+    size_t described_blocks() const { return blocks_.size() + superblocks_.size(); }
     uint64_t described_bytes() const { return described_bytes_; }
 
   private:
@@ -192,7 +194,9 @@ class BlockCache {
         auto& word = const_cast<uint64_t&>(lines_[page]);
         return std::atomic_ref(word).load(std::memory_order_relaxed);
     }
-    TranslationBlock* adopt(std::unique_ptr<TranslationBlock> owned);
+    using Blocks = std::vector<std::unique_ptr<TranslationBlock>>;  ///< in order of code address
+    TranslationBlock* adopt(std::unique_ptr<TranslationBlock> owned, Blocks& blocks);
+    static const TranslationBlock* owner_in(const Blocks& blocks, const uint8_t* pc, bool cold);
     void retire(TranslationBlock& block);
 
     CodeBuffer& code_;
@@ -200,8 +204,8 @@ class BlockCache {
     BlockTable table_;
     LinkedExits linked_across_;
     uint64_t described_bytes_ = 0;
-    std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
-    std::vector<TranslationBlock*> link_slot_owner_;         // null: freed
+    Blocks blocks_, superblocks_;
+    std::vector<TranslationBlock*> link_slot_owner_;  // null: freed
     std::vector<TranslationBlock*> page_head_;
     std::vector<uint64_t> lines_;  // a bit for each 64-byte line of each page
 };

@@ -43,9 +43,9 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
 }
 
 const void* EdgeProfiler::link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
-    if (from.profile == nullptr || !from.profile->counting) return to.code.entry;
-    const void* counted = emit_counted_jump(code_, from.profile->counters[exit], to.code.entry);
-    return counted != nullptr ? counted : to.code.entry;
+    if (from.profile == nullptr || !from.profile->counting) return to.entry();
+    const void* counted = emit_counted_jump(code_, from.profile->counters[exit], to.entry());
+    return counted != nullptr ? counted : to.entry();
 }
 
 void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
@@ -55,7 +55,7 @@ void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
     p.runs = static_cast<uint32_t>(runs - p.first_run);
     for (size_t k = 0; k < p.counters.size(); ++k) {
         p.taken.push_back(code_.counters()[p.counters[k]]);
-        if (block.linked[k] != nullptr) redirect(code_, block.code.exits[k], block.linked[k]->code.entry);
+        if (block.linked[k] != nullptr) redirect(code_, block.code.exits[k], block.linked[k]->entry());
     }
     cache_.count_links_across(block, false);
     free_edges_.insert(free_edges_.end(), p.counters.begin(), p.counters.end());

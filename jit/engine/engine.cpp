@@ -41,7 +41,8 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
                                  .vector_registers = options.vector_registers,
                                  .images = !options.store_directory.empty(),
                                  // A profile counts what is executed, so it is to be in a segment.
-                                 .counters_aside = options.tier2.sampled && !options.profile_host,
+                                 .counters_aside = (options.tier2.sampled || options.superblocks.enabled) &&
+                                                   !options.profile_host,
                                  .profile = options.profile_host ? &profile_ : nullptr}),
       cache_(memory_, code_),
       superblocks_(frontend, code_, cache_, options_.superblocks,
@@ -156,7 +157,7 @@ std::unique_ptr<const ir::MemoryLoop> Engine::find_memory_loop(uint32_t translat
 }
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
-    if (!has_room_to_describe()) return nullptr;
+    if (!has_room_to_describe() || superblocks_.full()) return nullptr;
     const bool timed = stats_.blocks % kTimedEvery == 0;
     const auto start = timed ? host::thread_cpu_time() : std::chrono::nanoseconds{};
     read_code(pa);
@@ -374,7 +375,7 @@ void Engine::sample(const void* host_pc, std::chrono::nanoseconds cpu) {
     const std::lock_guard guard(lock_);
     const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
     const TranslationBlock* block = in_region(host_pc) ? nullptr : cache_.owner_of(host_pc, cold);
-    tier2_.sample(const_cast<TranslationBlock*>(block), cpu);
+    hot_tier().sample(const_cast<TranslationBlock*>(block), cpu);
 }
 
 RegionEntryCheck Engine::entry_check(uint32_t guard) {

@@ -3,6 +3,7 @@
 // A block counts its runs in a counter of the tier's; when that runs out, the tier says where the block goes on.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,6 +28,8 @@ class HotTier {
     /// A counter ran out: where to go on; null: its block is not there any more. `state`, if given, is of the CPU that is about to
     /// run the block.
     virtual const void* promote(uint32_t counter, const GuestState* state) = 0;
+    /// So much more CPU time was spent in this block's code; null: in none's. Where time says what is hot.
+    virtual void sample(TranslationBlock* block, std::chrono::nanoseconds cpu) = 0;
     /// The block is being invalidated.
     virtual void forget(TranslationBlock& block) = 0;
     /// It is about to be freed.

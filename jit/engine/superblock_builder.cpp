@@ -16,9 +16,6 @@ constexpr double kDominant = 0.8;
 constexpr uint32_t kMinSamples = 8;
 constexpr int64_t kMaxDistance = int64_t{1} << 30;
 constexpr unsigned kNotEqual = 1;
-constexpr unsigned kMaxSides = 16;
-/// As Limits::min_reach, of side paths.
-constexpr double kMinSideReach = 0.05;
 constexpr unsigned with_sides(unsigned insns) { return insns + insns / 2; }
 constexpr auto kPageOffset = static_cast<int64_t>(kPageMask);
 
@@ -68,7 +65,8 @@ bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir:
         const EdgeProfile::Target& target = profile->targets.front();
         if (target.count < kDominant * profile->samples) return false;
         next.at = path_.page + target.offset;
-        next.share *= double(target.count) / profile->samples;
+        next.other_share = next.share * double(profile->samples - target.count) / profile->samples;
+        next.share -= next.other_share;
         pa = target.pa;
     }
     next.indirect = true;
@@ -147,6 +145,7 @@ std::optional<unsigned> SuperblockBuilder::page_number(const Next& next) {
 void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
     ir::Block& out = builder.block();
     refs_.assign(piece_.insts.size(), ir::kNoRef);
+    double left = 1;
     for (ir::Ref k = 0; k < end; ++k) {
         ir::Inst i = piece_[k];
         for (unsigned a = 0; a < i.nargs; ++a) i.args[a] = refs_[i.args[a]];
@@ -177,8 +176,11 @@ void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
                 refs_[k] = static_cast<ir::Ref>(out.insts.size() - 1);
                 if (i.op == ir::Op::CallRuntime && (i.aux & ir::kCallWritesState) != 0) builder.reset();
                 if (i.op == ir::Op::Scalable || i.op == ir::Op::ScalableAccess) builder.forget_vectors();
-                if (const auto way = std::ranges::find(ways_, k, &Way::exit); way != ways_.end())
+                if (const auto way = std::ranges::find(ways_, k, &Way::exit); way != ways_.end()) {
                     offer_side(builder, static_cast<int64_t>(i.imm), reach_ * way->share);
+                    lay_out_exit(reach_ * way->share);
+                    lay_out(reach_ * (left -= way->share));
+                }
         }
     }
 }
@@ -191,7 +193,7 @@ void SuperblockBuilder::append_exit(ir::Builder& builder, const Next& next) {
         const ir::Ref inverse = builder.emit(ir::Op::Not1, ir::Type::I1, {c});
         builder.emit(ir::Op::ExitIf, ir::Type::Void, {inverse}, static_cast<uint64_t>(next.otherwise));
         offer_side(builder, next.otherwise, reach_ * next.other_share);
-        return;
+        return lay_out_exit(reach_ * next.other_share);
     }
     if (!next.indirect) return;
     const ir::Ref pc = refs_[exit.args[0]];
@@ -203,6 +205,7 @@ void SuperblockBuilder::append_exit(ir::Builder& builder, const Next& next) {
     const ir::Ref flags = builder.flags_of(difference);
     const ir::Ref other = builder.emit(ir::Op::Cond, ir::Type::I1, {flags}, kNotEqual);
     builder.emit(ir::Op::ExitIndirectIf, ir::Type::Void, {other, pc}, 0, exit.aux);
+    lay_out_exit(reach_ * next.other_share);
 }
 
 void SuperblockBuilder::enter_page(ir::Builder& builder, const Next& next, unsigned number) {
@@ -216,10 +219,28 @@ void SuperblockBuilder::enter_page(ir::Builder& builder, const Next& next, unsig
     path_.page = page;
 }
 
+// ---- The layout
+
+void SuperblockBuilder::lay_out(double reach) {
+    auto& pieces = built_->layout.pieces;
+    const bool frequent = reach >= limits_->frequent;
+    if (frequent == (pieces.empty() || pieces.back().frequent)) return;
+    const auto here = static_cast<ir::Ref>(built_->ir.insts.size());
+    if (!pieces.empty() && pieces.back().from == here)
+        pieces.pop_back();
+    else
+        pieces.push_back({here, frequent});
+}
+
+void SuperblockBuilder::lay_out_exit(double reach) {
+    if (reach >= limits_->frequent_way_out)
+        built_->layout.ways_out.push_back(static_cast<ir::Ref>(built_->ir.insts.size() - 1));
+}
+
 // ---- The tree
 
 void SuperblockBuilder::offer_side(const ir::Builder& builder, int64_t target, double reach) {
-    if (reach < kMinSideReach) return;
+    if (reach < limits_->min_side_reach) return;
     Side side{.exit = static_cast<ir::Ref>(built_->ir.insts.size() - 1),
               .reach = reach,
               .next = {},
@@ -276,7 +297,7 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
             const unsigned insns = out.guest_insns + block->guest_insns;
             if (loop && before_.frame == 0 && !is_side && 2 * insns <= limits_->unroll) {
                 seen_.clear();
-            } else if (reach < (is_side ? kMinSideReach : limits_->min_reach) ||
+            } else if (reach < (is_side ? limits_->min_side_reach : limits_->min_reach) ||
                        seen_.contains({path_.frame, next.at})) {
                 next.block = nullptr;
             }
@@ -285,6 +306,7 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
         if (!number) return append(builder, static_cast<ir::Ref>(piece_.insts.size()));
         append(builder, next.end);
         append_exit(builder, next);
+        lay_out(reach);
         enter_page(builder, next, *number);
         block = next.block;
         at = next.at;
@@ -296,7 +318,8 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
 /// Goes on where the exits lead that are taken most.
 void SuperblockBuilder::grow_sides(ir::Builder& builder) {
     ir::Block& out = built_->ir;
-    while (!sides_.empty() && out.sides.size() < kMaxSides && out.guest_insns < with_sides(limits_->insns)) {
+    while (!sides_.empty() && out.sides.size() < limits_->sides &&
+           out.guest_insns < with_sides(limits_->insns)) {
         const auto best = std::ranges::max_element(sides_, {}, &Side::reach);
         Side side = std::move(*best);
         sides_.erase(best);
@@ -306,6 +329,7 @@ void SuperblockBuilder::grow_sides(ir::Builder& builder) {
         seen_ = std::move(side.seen);
         builder.set_registers(side.registers);
         out.sides.push_back({side.exit, static_cast<ir::Ref>(out.insts.size())});
+        lay_out(side.reach);
         enter_page(builder, side.next, *number);
         grow(builder, side.next.block, side.next.at, side.reach, side.start, side.left);
     }

@@ -12,6 +12,7 @@
 #include "jit/engine/block_cache.h"
 #include "jit/frontend.h"
 #include "jit/ir/ir.h"
+#include "jit/superblock_code.h"
 
 namespace arclight::jit {
 
@@ -22,9 +23,14 @@ class SuperblockBuilder {
         unsigned unroll = 96;  ///< a loop back to the start is gone on with up to so many
         double min_reach =
             0.2;  ///< executions of a block for each one of the superblock, by the edge profiles
+        double min_side_reach = 0.05;  ///< likewise of a side path's blocks
+        unsigned sides = 16;
+        double frequent = 0.5;          ///< likewise of what is laid out as frequent (superblock_code.h)
+        double frequent_way_out = 0.1;  ///< and of exits whose way out is
     };
     struct Built {
         ir::Block ir;
+        SuperblockLayout layout;
         std::vector<TranslationBlock*> members;  ///< each once; the first is where it is entered
         std::vector<uint64_t> pages;             ///< physical addresses, by the numbers of EnterPage
         unsigned blocks = 0;                     ///< copies of members
@@ -47,7 +53,7 @@ class SuperblockBuilder {
         int64_t otherwise = 0;   ///< conditional: where it does not lead, as Inst::imm
         int64_t at = 0;          ///< of `block`, from the start of the first block's page
         double share = 1;        ///< of the executions of this block
-        double other_share = 0;  ///< and those that go to `otherwise`
+        double other_share = 0;  ///< and those that go to `otherwise`, or elsewhere
     };
     struct Frame {
         int64_t return_at;
@@ -91,6 +97,10 @@ class SuperblockBuilder {
     void grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach, uint32_t start,
               double left);
     void grow_sides(ir::Builder& builder);
+    /// What is appended from now on has this reach.
+    void lay_out(double reach);
+    /// The last instruction is an exit that is taken with this reach.
+    void lay_out_exit(double reach);
 
     const Frontend& frontend_;
     const BlockCache& cache_;

@@ -1,10 +1,12 @@
 #include "jit/engine/superblocks.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "host/process_time.h"
 #include "jit/engine/counters.h"
+#include "jit/entry_counter.h"
 #include "jit/host_fp.h"
 
 namespace arclight::jit {
@@ -21,6 +23,13 @@ constexpr unsigned kMaxFailures = 4;
 constexpr unsigned kMinInsns = 16;
 /// Times that accesses of a superblock are not in one page after which they look up alone.
 constexpr unsigned kMaxSplits = 64;
+/// Of superblocks: where fewer fill what the code cache has for them, others are not made.
+constexpr uint64_t kMinBeforeFlush = 4;
+/// By samples: CPU time in a block before it is profiled.
+constexpr std::chrono::milliseconds kBeforeProfile{16};
+/// What is gone to less often in a run of the block that was sampled is not profiled along with it, nor what is farther from it.
+constexpr double kLeastVisits = 0.05;
+constexpr unsigned kFarthest = 64;
 }  // namespace
 
 Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache& cache,
@@ -31,7 +40,9 @@ Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache&
       options_(options),
       retired_(std::move(retired)),
       edges_(code, cache, kEntryCounters + kSideExitCounters),
-      builder_(frontend, cache) {}
+      builder_(frontend, cache) {
+    if (options_.enabled) make_room_for_superblocks(code);
+}
 
 void Superblocks::set_mark_sites(std::function<void(ir::Block&)> mark) {
     builder_.mark_sites = [this, mark = std::move(mark)](ir::Block& block) {
@@ -75,18 +86,59 @@ uint32_t Superblocks::new_counter(uint32_t translation_flags) {
 void Superblocks::attach(TranslationBlock& block) {
     if (block.counter == kNoCounter) return;
     by_counter_[block.counter] = &block;
-    count_from(block, options_.threshold);
+    count_from(block, options_.sampled ? kNever : options_.threshold);
 }
 
 void Superblocks::count_from(TranslationBlock& block, uint32_t n) {
     if (block.promotion.counted_from != 0) block.promotion.counted_before = runs(block);
     block.promotion.counted_from = n;
     counter_at(code_, block.counter) = n - 1;
+    if (n == kNever)
+        skip_counter(code_, block.code);
+    else
+        unpatch_entry(code_, block.code, block.counter);
 }
 
 uint64_t Superblocks::runs(const TranslationBlock& block) const {
     const uint32_t left = counter_at(code_, block.counter), from = block.promotion.counted_from;
     return block.promotion.counted_before + (left < from ? from - 1 - left : from);
+}
+
+// ---- What is hot
+
+void Superblocks::sample(TranslationBlock* block, std::chrono::nanoseconds cpu) {
+    if (!options_.sampled || block == nullptr || !block->valid || block->counter == kNoCounter) return;
+    Promotion& p = block->promotion;
+    p.sampled += cpu;
+    if (p.sampled < kBeforeProfile) return;
+    if (p.stage == Stage::Cold) return start_profile(*block, 1, 0);
+    // It was profiled for the sake of another one.
+    if (p.stage == Stage::Waiting && p.counted_from == kNever) count_from(*block, options_.settle_runs);
+}
+
+/// Of a block that is executed so often for each run of the one that was sampled, which is so many blocks away.
+void Superblocks::start_profile(TranslationBlock& block, double visits, unsigned distance) {
+    Promotion& p = block.promotion;
+    p.stage = Stage::Profiled;
+    p.visits = static_cast<float>(visits);
+    p.distance = static_cast<uint8_t>(distance);
+    edges_.start(block, runs(block));
+    count_from(block, options_.profile_runs);
+}
+
+void Superblocks::end_profile(TranslationBlock& block) {
+    Promotion& p = block.promotion;
+    edges_.finish(block, runs(block));
+    p.stage = Stage::Waiting;
+    if (!options_.sampled) return count_from(block, options_.threshold);
+    count_from(block, p.sampled >= kBeforeProfile ? options_.settle_runs : kNever);
+    if (p.distance == kFarthest) return;
+    for (const auto& [to, share] : edges_.successors(block)) {
+        const double visits = p.visits * std::min(share, 1.0);
+        if (visits >= kLeastVisits && to->valid && to->counter != kNoCounter &&
+            to->promotion.stage == Stage::Cold)
+            start_profile(*to, visits, p.distance + 1u);
+    }
 }
 
 const void* Superblocks::promote(uint32_t counter, const GuestState*) {
@@ -99,11 +151,7 @@ const void* Superblocks::promote(uint32_t counter, const GuestState*) {
             edges_.start(*block, runs(*block));
             count_from(*block, std::clamp(options_.threshold / 4, uint32_t{4}, kMaxProfile));
             break;
-        case Stage::Profiled:
-            edges_.finish(*block, runs(*block));
-            block->promotion.stage = Stage::Waiting;
-            count_from(*block, options_.threshold);
-            break;
+        case Stage::Profiled: end_profile(*block); break;
         case Stage::Waiting:
             block->promotion.stage = Stage::Done;
             count_from(*block, kNever);
@@ -137,11 +185,13 @@ bool Superblocks::make_untimed(TranslationBlock& head) {
             return false;
         }
         superblock->first_link_slot = cache_.next_link_slot();
-        superblock->code = compile(built.ir, code_, superblock->first_link_slot);
+        superblock->code = compile_superblock(built.ir, built.layout, code_, superblock->first_link_slot);
         if (superblock->code.status != CompileStatus::TooComplex || limits.insns <= kMinInsns) break;
         limits.insns /= 2;
     }
     if (!superblock->code) {
+        if (superblock->code.status == CompileStatus::BufferFull)
+            full_ = stats_.made - made_before_ >= kMinBeforeFlush;
         ++stats_.rejected;
         return false;
     }
@@ -160,23 +210,31 @@ bool Superblocks::make_untimed(TranslationBlock& head) {
     for (TranslationBlock* member : inserted->members) {
         member->superblocks.push_back(inserted);
         // It may be that it is executed here alone from now on.
-        if (member != &head && member->promotion.stage == Stage::Waiting)
+        if (!options_.sampled && member != &head && member->promotion.stage == Stage::Waiting)
             count_from(*member, options_.threshold);
     }
     head.superblock = inserted;
     patch_entry(code_, head.code, inserted->code.entry);
+    enter_at(head);
     return true;
+}
+
+void Superblocks::enter_at(TranslationBlock& block) {
+    for (const uint32_t number : block.incoming) {
+        BlockCache::BlockExit from;
+        if (!cache_.find_link_slot(number, from) || from.block->linked[from.exit] != &block) continue;
+        redirect(code_, from.block->code.exits[from.exit], link_target(*from.block, from.exit, block));
+    }
 }
 
 void Superblocks::drop(TranslationBlock& superblock) {
     TranslationBlock& head = *superblock.members.front();
     for (TranslationBlock* member : superblock.members) member->superblocks.remove(&superblock);
     head.superblock = nullptr;
-    unpatch_entry(code_, head.code, head.counter);
-    if (++head.promotion.failures < kMaxFailures) {
-        head.promotion.stage = Stage::Waiting;
-        count_from(head, options_.threshold);
-    }
+    enter_at(head);
+    const bool again = ++head.promotion.failures < kMaxFailures;
+    if (again) head.promotion.stage = Stage::Waiting;
+    count_from(head, again && !options_.sampled ? options_.threshold : kNever);
     superblock.valid = false;
     superblock.members.clear();
     ++stats_.dropped;
@@ -199,6 +257,8 @@ void Superblocks::flush() {
     alone_.clear();
     edges_.reset();
     stats_.live = 0;
+    made_before_ = stats_.made;
+    full_ = false;
 }
 
 }  // namespace arclight::jit

@@ -2,9 +2,11 @@
 // several pages, compiled as one block with exits on its sides. Guest registers stay where they are from one block to the next,
 // what the next one overwrites is never stored, and accesses share look-ups of the soft TLB.
 //
-// They are made by tier 1's compiler on the CPU that finds the block hot, in tens of microseconds: a block counts its runs; after
-// `threshold` of them its exits are counted for a while; after as many runs again it gets its superblock, if it is the start of one.
-// The block's entry then leads there. All happens under the engine's lock.
+// They are made by tier 1's compiler on the CPU that finds the block hot, in tens of microseconds. By samples: the exits of a block that
+// CPU time was spent in are counted for a while, and those of the blocks that it mostly goes on to; after some runs more it gets its
+// superblock, if it is the start of one. Else a block counts its runs; after `threshold` of them its exits are counted; after as many runs
+// again it gets its superblock. What is linked to the block then leads there, and so does the block's entry. All happens under the
+// engine's lock.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +26,12 @@ namespace arclight::jit {
 
 struct SuperblockOptions {
     bool enabled = false;  ///< not with tier 2
-    uint32_t threshold = 4000;
+    bool sampled =
+        false;  ///< a block is hot when CPU time was spent in it (Engine::sample()), not by its runs
+    /// By samples: runs of a hot block for which its exits are counted, and then before it gets its superblock: meanwhile those of what it
+    /// goes on to are.
+    uint32_t profile_runs = 512, settle_runs = 16384;
+    uint32_t threshold = 4000;  ///< else
     SuperblockBuilder::Limits limits{};
 };
 
@@ -49,6 +56,7 @@ class Superblocks final : public HotTier {
         return edges_.link_target(from, exit, to);
     }
     const void* promote(uint32_t counter, const GuestState* state) override;
+    void sample(TranslationBlock* block, std::chrono::nanoseconds cpu) override;
     void forget(TranslationBlock& block) override;
     void free(const TranslationBlock& block) override;
     void flush() override;
@@ -56,13 +64,19 @@ class Superblocks final : public HotTier {
     /// made again without that look-up for several accesses; or that may still be.
     bool is_split_often(TranslationBlock& superblock, size_t exit);
     SuperblockStats stats() const { return stats_; }
+    /// The part of the code cache that is for superblocks is: it is to be flushed.
+    bool full() const { return full_; }
 
   private:
     void count_from(TranslationBlock& block, uint32_t n);
+    void start_profile(TranslationBlock& block, double visits, unsigned distance);
+    void end_profile(TranslationBlock& block);
     uint64_t runs(const TranslationBlock& block) const;
     bool make(TranslationBlock& head);
     bool make_untimed(TranslationBlock& head);
     void drop(TranslationBlock& superblock);
+    /// Exits that are linked to the block lead to its entry() from now on.
+    void enter_at(TranslationBlock& block);
     void mark_alone(ir::Block& block) const;
 
     const Frontend& frontend_;
@@ -76,6 +90,8 @@ class Superblocks final : public HotTier {
     std::unordered_map<uint32_t, unsigned> splits_;  ///< by link slot: how often it was asked for
     std::unordered_set<uint64_t> alone_;  ///< instructions (physical addresses) whose accesses look up alone
     SuperblockStats stats_;
+    uint64_t made_before_ = 0;  ///< SuperblockStats::made when the code cache was flushed
+    bool full_ = false;
 };
 
 }  // namespace arclight::jit

@@ -57,7 +57,7 @@ class Tier2 final : public HotTier {
     }
     const void* promote(uint32_t counter, const GuestState* state) override;
     /// See Engine::sample(). The block whose code that is; null: it is none's.
-    void sample(TranslationBlock* block, std::chrono::nanoseconds cpu);
+    void sample(TranslationBlock* block, std::chrono::nanoseconds cpu) override;
     void forget(TranslationBlock& block) override;
     void free(const TranslationBlock& block) override { policy_.free(block); }
     void flush() override;

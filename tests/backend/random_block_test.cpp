@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "jit/block_image.h"
+#include "jit/superblock_code.h"
 #include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
@@ -16,14 +17,18 @@ class RandomBlock {
     /// interpreter does not know).
     explicit RandomBlock(const CodeOptions& options = {}, unsigned sides = 0)
         : h_(size_t{8} << 20, options), sides_(sides) {
-        if (sides != 0) h_.code.set_grouping(false);
+        if (sides == 0) return;
+        h_.code.set_grouping(false);
+        make_room_for_superblocks(h_.code);
     }
     /// Empty, or what differs.
     std::string run(uint64_t seed) {
         BlockGenerator g(seed);
         ir::Block block = g.make(sides_);
         block.superblock = sides_ != 0;
-        const CompiledBlock compiled = compile_here(block);
+        const CompiledBlock compiled = block.superblock
+                                           ? compile_superblock(block, random_layout(block, g), h_.code, 0)
+                                           : compile_here(block);
         if (compiled.status == CompileStatus::BufferFull) {
             h_.code.reset();
             return run(seed);
@@ -73,6 +78,15 @@ class RandomBlock {
         const auto image = image_of(*origin_, there, relocations, 700, memory);
         EXPECT_TRUE(image.has_value()) << ir::print(block);
         return image ? place(*image, h_.code, 0, kNoCounter) : there;
+    }
+    /// Pieces that begin anywhere, and some of the ways out.
+    static jit::SuperblockLayout random_layout(const ir::Block& block, BlockGenerator& g) {
+        jit::SuperblockLayout layout;
+        for (ir::Ref k = 1; k < block.insts.size(); ++k) {
+            if (g.pick(12) == 0) layout.pieces.push_back({k, g.pick(2) == 0});
+            if (block[k].op == ir::Op::ExitIf && g.pick(2) == 0) layout.ways_out.push_back(k);
+        }
+        return layout;
     }
     static uint64_t vector_half(BlockGenerator& g) {
         static constexpr uint64_t kNumbers[] = {

@@ -165,10 +165,12 @@ void Machine::make_engine() {
     }
     jit::SuperblockOptions superblocks{.enabled = tier == JitTier::Superblocks};
     if (options_.jit_threshold) superblocks.threshold = *options_.jit_threshold;
-    tier2.sampled =
-        tier2.enabled && !tier2.synchronous && !options_.jit_threshold && SamplingProfiler::available();
+    const bool samples = !options_.jit_threshold && SamplingProfiler::available();
+    tier2.sampled = tier2.enabled && !tier2.synchronous && samples;
+    superblocks.sampled = superblocks.enabled && samples;
     const bool statistics = tier2.enabled && (options_.stats || !options_.stats_file.empty());
-    if (statistics || tier2.sampled) profiler_ = std::make_unique<SamplingProfiler>(statistics);
+    if (statistics || tier2.sampled || superblocks.sampled)
+        profiler_ = std::make_unique<SamplingProfiler>(statistics);
     tier2.make_compiler = [this] {
         auto compiler = jit::make_region_compiler();
         if (profiler_ != nullptr) profiler_->note_libraries();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -181,6 +182,11 @@ class Machine {
     const std::vector<std::string>& run() {
         while (!ended_ && log_.size() < 100'000) {
             const void* code = engine_.entry(pa_of(state_->pc), kFlags, state_.get());
+            if (code == nullptr) {
+                engine_.flush();
+                clear_jump_cache();
+                continue;
+            }
             accelerator_.run(*state_, code);
         }
         EXPECT_TRUE(ended_);
@@ -205,6 +211,7 @@ class Machine {
     const void* look_up_indirect(uint64_t pc) {
         const void* code = engine_.entry(pa_of(pc), kFlags, state_.get());
         mmu::JumpCacheEntry& line = tlb_->jump_cache[mmu::jump_cache_index(pc)];
+        if (code == nullptr) return nullptr;
         line.pc = pc;
         line.code = code;
         return code;
@@ -223,6 +230,8 @@ class Machine {
         s.pc += 4;
         s.exit_reason = ExitReason::Exception;
         s.exit_request = 1;
+        // Where the program is now, as a timer's signal would find it.
+        if (log_.size() % 4 == 0) engine_.sample(host_pc, std::chrono::milliseconds(16));
         if (log_.size() % 16 == 0) change();
     }
     void change() {
@@ -257,12 +266,11 @@ class Machine {
     bool ended_ = false;
 };
 
-TEST(Superblocks, RandomProgramsFaultAndEndAsWithout) {
-    SuperblockStats sum;
-    for (uint64_t seed = 1; seed <= 40; ++seed) {
+/// Compares programs, and adds up what superblocks there were.
+void compare(uint64_t seeds, const EngineOptions& options, SuperblockStats& sum, uint64_t& flushes) {
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
         SCOPED_TRACE(seed);
-        Machine plain(seed, {.code_bytes = 8 << 20}),
-            with(seed, {.code_bytes = 8 << 20, .superblocks = {.enabled = true, .threshold = 6}});
+        Machine plain(seed, {.code_bytes = 8 << 20}), with(seed, options);
         const auto& expected = plain.run();
         const auto& got = with.run();
         ASSERT_EQ(got.size(), expected.size());
@@ -272,11 +280,38 @@ TEST(Superblocks, RandomProgramsFaultAndEndAsWithout) {
         sum.dropped += stats.dropped;
         sum.blocks += stats.blocks;
         sum.sides += stats.sides;
+        flushes += with.engine().stats().flushes;
     }
+}
+
+TEST(Superblocks, RandomProgramsFaultAndEndAsWithout) {
+    SuperblockStats sum;
+    uint64_t flushes = 0;
+    compare(40, {.code_bytes = 16 << 20, .superblocks = {.enabled = true, .threshold = 6}}, sum, flushes);
+    EXPECT_EQ(flushes, 0u);
     EXPECT_GT(sum.made, 200u);
     EXPECT_GT(sum.dropped, 20u);
     EXPECT_GT(sum.blocks, 3 * sum.made) << "they are of several blocks";
     EXPECT_GT(sum.sides, sum.made / 4);
+}
+
+TEST(Superblocks, AFullCodeCacheIsFlushed) {
+    SuperblockStats sum;
+    uint64_t flushes = 0;
+    compare(8, {.code_bytes = 1 << 20, .superblocks = {.enabled = true, .threshold = 6}}, sum, flushes);
+    EXPECT_GT(flushes, 0u);
+    EXPECT_GT(sum.made, 50u);
+}
+
+TEST(Superblocks, ABlockIsHotWhenTimeWasSpentInIt) {
+    SuperblockStats sum;
+    uint64_t flushes = 0;
+    compare(8,
+            {.code_bytes = 8 << 20,
+             .superblocks = {.enabled = true, .sampled = true, .profile_runs = 4, .settle_runs = 24}},
+            sum, flushes);
+    EXPECT_GT(sum.made, 5u);
+    EXPECT_GT(sum.blocks, 2 * sum.made) << "what follows is profiled too";
 }
 
 }  // namespace
