@@ -394,7 +394,7 @@ void add_run_words(CLI::App& command, RunWords& words) {
     command
         .add_option("--code-cache", words.code_cache,
                     "room for translated code, 1M to 1G; what describes it takes up to four times as much, "
-                    "about twice [256M]")
+                    "about as much [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
         ->group(execution);
