@@ -120,8 +120,8 @@ void Superblocks::sample(TranslationBlock* block, std::chrono::nanoseconds cpu) 
 void Superblocks::start_profile(TranslationBlock& block, double visits, unsigned distance) {
     Promotion& p = block.promotion;
     p.stage = Stage::Profiled;
-    p.visits = static_cast<float>(visits);
-    p.distance = static_cast<uint8_t>(distance);
+    p.hot().visits = static_cast<float>(visits);
+    p.hot().distance = static_cast<uint8_t>(distance);
     edges_.start(block, runs(block));
     count_from(block, options_.profile_runs);
 }
@@ -132,12 +132,12 @@ void Superblocks::end_profile(TranslationBlock& block) {
     p.stage = Stage::Waiting;
     if (!options_.sampled) return count_from(block, options_.threshold);
     count_from(block, p.sampled >= kBeforeProfile ? options_.settle_runs : kNever);
-    if (p.distance == kFarthest) return;
+    if (p.hot().distance == kFarthest) return;
     for (const auto& [to, share] : edges_.successors(block)) {
-        const double visits = p.visits * std::min(share, 1.0);
+        const double visits = p.hot().visits * std::min(share, 1.0);
         if (visits >= kLeastVisits && to->valid && to->counter != kNoCounter &&
             to->promotion.stage == Stage::Cold)
-            start_profile(*to, visits, p.distance + 1u);
+            start_profile(*to, visits, p.hot().distance + 1u);
     }
 }
 
