@@ -27,7 +27,7 @@ for options in (["--accel", "process", "--jit", "tier1"], ["--accel", "process",
     failures += links > MOST
 with tempfile.TemporaryDirectory(prefix="arclight-shared-code-") as work:
     stats = os.path.join(work, "stats")
-    done = subprocess.run([os.environ["ARCLIGHT"], "run", "-m", "128", "--gic", "3", "--accel", "process", "--jit", "superblocks", "--stats-json", stats, "--kernel", os.environ["LOOP"]],
+    done = subprocess.run([os.environ["ARCLIGHT"], "run", "-m", "128", "--gic", "3", "--accel", "process", "--jit", "superblocks", "--jit-threshold", "4000", "--stats-json", stats, "--kernel", os.environ["LOOP"]],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=100)
     if done.returncode != 0 or not done.stdout.rstrip().endswith("done"):
         sys.exit(f"FAIL: the loop: status {done.returncode}: {done.stdout}")

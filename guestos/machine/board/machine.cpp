@@ -168,6 +168,9 @@ void Machine::make_engine() {
     const bool samples = !options_.jit_threshold && SamplingProfiler::available();
     tier2.sampled = tier2.enabled && !tier2.synchronous && samples;
     superblocks.sampled = superblocks.enabled && samples;
+    // Longer ones, and side paths, are more copies of code than the host's caches hold (docs/performance.md).
+    if (superblocks.sampled)
+        superblocks.limits = {.insns = 64, .min_reach = 0.4, .sides = 0, .frequent = 0.4};
     const bool statistics = tier2.enabled && (options_.stats || !options_.stats_file.empty());
     if (statistics || tier2.sampled || superblocks.sampled)
         profiler_ = std::make_unique<SamplingProfiler>(statistics);
