@@ -194,7 +194,7 @@ struct CompiledBlock {
     const uint8_t* body = nullptr;  ///< entry, but for the counter
     uint32_t hot_bytes = 0;         ///< from entry
     const uint8_t* cold = nullptr;
-    /// Grows with the blocks that are compiled, as `entry` does: `cold`, but for superblocks, whose cold code is behind their own hot code.
+    /// Grows with the blocks that are compiled, as `entry` does: where its code in that half begins. That is `cold`, but for superblocks, which have seldom code before it.
     const uint8_t* cold_order = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
     CompactVector<LinkSlot> exits;
