@@ -51,6 +51,9 @@ with open(inside("errors")) as f:
 if "this host has no AVX-512" in errors:
     print("skipped: no AVX-512")
     sys.exit(77)
+if "accel kvm: /dev/kvm cannot be opened" in errors:
+    print("skipped: no /dev/kvm that can be used")
+    sys.exit(77)
 if status != 0 or not log or log[-1] != "done":
     fail(f"status {status}: {log[-5:]} {errors}")
 if any("WRONG" in line for line in log):

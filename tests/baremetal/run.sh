@@ -23,6 +23,7 @@ fi
 timeout 120 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} -m 128 --gic "$gic" --smp "$cpus" --kernel "$elf" < /dev/null > "$work/log" 2> "$work/err"
 status=$?
 if grep -q 'this host has no AVX-512' "$work/err"; then echo "skipped: no AVX-512"; exit 77; fi
+if grep -q 'accel kvm: /dev/kvm cannot be opened' "$work/err"; then echo "skipped: no /dev/kvm that can be used"; exit 77; fi
 [ $status = 0 ] || { echo "arclight ended with $status: $(cat "$work/err")"; tail -3 "$work/log"; exit 1; }
 if [ -n "${KEPT:-}" ] && ! grep -Eq '[1-9][0-9]* blocks from 1 files' "$work/err"; then
     echo "no block was kept: $(cat "$work/first" "$work/err")"
