@@ -1,6 +1,7 @@
 // Guest code that waits in a loop: by which means, and for how long already?
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -19,11 +20,13 @@ class GuestSpin {
     // that want to run it is likely that he has none; else that takes kLong to be likely.
     // One that has not taken an SGI in kUnanswered is unlikely to have one, too.
     static constexpr std::chrono::microseconds kShort{20}, kUnanswered{200}, kLong{1000};
+    using Clock = std::chrono::steady_clock;
 
     /// To be called each time round.
-    std::chrono::nanoseconds waited() {
-        const Clock::time_point now = Clock::now();
-        if (now - last_ > kGap) since_ = now;  // it did something else in between
+    std::chrono::nanoseconds waited(Clock::time_point now = Clock::now()) {
+        // It did something else in between, or the host did, such as an interrupt each millisecond: the one comes often and the other
+        // seldom, so a gap takes off many times its length.
+        if (const auto gap = now - last_; gap > kGap) since_ = std::min(now, since_ + kTakesOff * gap);
         last_ = now;
         return now - since_;
     }
@@ -31,8 +34,8 @@ class GuestSpin {
     void slept() { last_ = Clock::now(); }
 
   private:
-    using Clock = std::chrono::steady_clock;
     static constexpr std::chrono::microseconds kGap{5};
+    static constexpr int kTakesOff = 16;
     Clock::time_point last_, since_;
 };
 

@@ -407,15 +407,20 @@ TEST(SandboxSystemCalls, TheDebuggersThreadTalksToItsSocketAndNoMore) {
                          ThreadRole::Debugger);
 }
 
+/// getpid of the 32-bit interface. It ends the process where the host's kernel has no such interface.
+int call_by_int80() {
+    int result = 20;
+    asm volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+    return result > 0 ? 0 : 1;
+}
+
 TEST(SandboxSystemCalls, OtherInterfacesOfTheKernelAreClosed) {
+    const bool has_int80 = in_child(call_by_int80).result == 0;
     for (const ThreadRole role : kEveryRole) {
         constexpr long kX32 = 0x4000'0000;
         EXPECT_TRUE(in_jail(plain_options(), role, [] { return call(kX32 | SYS_getpid); }).violated);
-        EXPECT_TRUE(in_jail(plain_options(), role, [] {
-                        int result = 20;  // getpid of the 32-bit interface
-                        asm volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
-                        return 0;
-                    }).violated);
+        const Attempted by_int80 = in_jail(plain_options(), role, call_by_int80);
+        EXPECT_TRUE(has_int80 ? by_int80.violated : by_int80.result != 0);
     }
 }
 
