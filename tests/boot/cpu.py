@@ -2,9 +2,9 @@
 """What Linux makes of the CPU that it is shown. With all that there is: the features, and no workaround for an erratum. As a model: its
 maker's numbers, no feature that it lacks, and it boots. Nightly all models, and kernels of 16 KiB pages with programs that hammer their
 mappings under each shadow policy, with both tiers and in the virtual machine."""
-import os, re, sys
+import re, sys
 import guest
-from guest import Failures, Guest, KERNEL_TROUBLE, build_program, run
+from guest import Failures, Guest, KERNEL_TROUBLE, build_program
 
 failures = Failures()
 debian = Guest()
@@ -58,7 +58,7 @@ if guest.NIGHTLY or "--16k" in sys.argv:
     tiered = ["--jit", "tiered", "--jit-threshold", "500", "--jit-cache", "off"]
     worlds = {"ssp": ["--mmu", "ssp"], "two roots": ["--mmu-roots", "2"], "tsp": ["--mmu", "tsp"], "ssp-nocache": ["--mmu", "ssp-nocache"],
               "tiered": tiered}
-    if re.search(r"^kvm +usable", run([guest.ARCLIGHT, "probe"], 30).text, re.M):
+    if guest.HAS_KVM:
         worlds |= {"kvm": ["--accel", "kvm", *tiered], "kvm, tsp": ["--accel", "kvm", "--mmu", "tsp"]}
     script = "for s in 1 2 3; do mappings 3 $s & done; wait; for t in map protect fork; do threads $t 2 || exit 1; done; echo waited"
     for name, options in worlds.items():

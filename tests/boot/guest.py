@@ -28,10 +28,10 @@ def skip(reason):
     sys.exit(SKIPPED)
 
 
-if "kvm" in OPTIONS:
-    _probe = subprocess.run([ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
-    if not re.search(r"^kvm +usable", _probe, re.M):
-        skip(_probe.splitlines()[0] if _probe else "arclight probe says nothing")
+_probe = subprocess.run([ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
+HAS_KVM = re.search(r"^kvm +usable", _probe, re.M) is not None
+if "kvm" in OPTIONS and not HAS_KVM:
+    skip(_probe.splitlines()[0] if _probe else "arclight probe says nothing")
 
 
 class Failures:

@@ -35,7 +35,7 @@ for off in (["--jit-cache", "off"], ["--jit-cache", os.path.join(guest.work, "no
     failures.check(expected.status == 42 and "same" in expected.text, f"without: {expected}")
     failures.check(made["disk"]["blocks"] == made["disk"]["kept"] == 0, f"without: {made}")
 worlds = [["--accel", "process", "--jit", "tier1"], ["--accel", "process", "--jit", "tiered", "--smp", "4"]]
-if os.access("/dev/kvm", os.R_OK | os.W_OK):
+if guest.HAS_KVM:
     worlds.append(["--accel", "kvm", "--windows", "off", "--jit", "tier1"])
 for number, options in enumerate(worlds):
     name = " ".join(options)

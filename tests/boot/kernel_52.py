@@ -4,7 +4,7 @@ with both tiers and in the virtual machine: Debian 13's of 4 and of 16 KiB pages
 a CPU that lacks such addresses they have fewer. Building the second one takes some minutes once; KERNEL_52 names an Image that is there already."""
 import os, re, shutil, subprocess, sys
 import guest
-from guest import CROSS_CC, Failures, Guest, KERNEL_TROUBLE, build_program, run, skip, work
+from guest import CROSS_CC, Failures, Guest, KERNEL_TROUBLE, build_program, skip, work
 from packages import CACHE, kernel_source
 
 # What a console, an initramfs and the programs need, and what makes work for page tables.
@@ -51,7 +51,6 @@ failures = Failures()
 HAMMER = ("for s in 1 2 3; do mappings{0} 3 $s & done; wait; for t in map protect fork jit cross; do threads{0} $t 2 || exit 1; done; "
           "grep -m1 KernelPageSize /proc/self/smaps; echo waited")
 tiered = ["--jit", "tiered", "--jit-threshold", "500", "--jit-cache", "off"]
-has_kvm = re.search(r"^kvm +usable", run([guest.ARCLIGHT, "probe"], 30).text, re.M)
 
 
 def check(flavour, page, cpus, image=None):
@@ -68,7 +67,7 @@ def check(flavour, page, cpus, image=None):
     large = ["--cpu", cpus[0]]
     worlds = {cpu: ["--cpu", cpu, "--mmu-roots", "2"] for cpu in cpus}
     worlds |= {"tsp": [*large, "--mmu", "tsp"], "ssp-nocache": [*large, "--mmu", "ssp-nocache"], "tiered": [*large, *tiered], "without": []}
-    if has_kvm:
+    if guest.HAS_KVM:
         worlds |= {"kvm": [*large, "--accel", "kvm", *tiered], "kvm, tsp": [*large, "--accel", "kvm", "--mmu", "tsp"]}
     for world, options in worlds.items():
         name = f"{page >> 10} KiB, {world}"

@@ -87,7 +87,7 @@ def check(name, options, tier2):
 
 
 tiered = ["--jit", "tiered", "--jit-threshold", "200", "--jit-cache", "off", "--stats"]
-worlds = ["process"] + (["kvm"] if os.access("/dev/kvm", os.W_OK) else [])
+worlds = ["process"] + (["kvm"] if guest.HAS_KVM else [])
 places = [check(f"{world}, {tier}", ["--accel", world, *options], tier == "tier 2")
           for world in worlds for tier, options in (("tier 1", ["--jit", "tier1"]), ("tier 2", tiered))]
 places = [place for place in places if place]

@@ -3,7 +3,7 @@
 test fails, and as many pass as under QEMU. Building them takes some minutes once; ARM64_SELFTESTS names a directory
 of programs that are there already."""
 import glob, os, re, shutil, subprocess, sys
-from guest import CROSS_CC, Failures, Guest, KERNEL_TROUBLE, skip, work
+from guest import CROSS_CC, Failures, Guest, HAS_KVM, KERNEL_TROUBLE, skip, work
 from packages import CACHE, kernel_source
 
 FOLDERS = ("abi", "bti", "fp", "mte", "pauth", "signal", "tags")
@@ -81,7 +81,7 @@ os.chmod(runner, 0o755)
 programs = {os.path.relpath(path, directory): path for path in sorted(glob.glob(os.path.join(directory, "*/*"))) if os.access(path, os.X_OK)}
 debian = Guest(add={runner: "/bin/runner"} | {path: f"/selftests/{name}" for name, path in programs.items()})
 tests = [name for name in programs if os.path.basename(name) not in NOT_RUN]
-for world in ("process", "kvm"):
+for world in ("process", *(["kvm"] if HAS_KVM else [])):
     result = debian.run(["runner", *tests], limit=1200, append="loglevel=1", options=["--accel", world, "--cpu", CPU, "--smp", "2", "-m", "1G"])
     found = outcomes(result.text)
     for name in tests:

@@ -4,12 +4,11 @@ In the process world with one CPU and several, also while LightV moves all of th
 KVM world through windows, and on the rig. The counters must show that the policy and the moves were at work."""
 import json, os, re, sys
 import guest
-from guest import Failures, Guest, KERNEL_TROUBLE, build_program, run
+from guest import Failures, Guest, KERNEL_TROUBLE, build_program
 
 seconds = 20 if guest.NIGHTLY else 1.5
 failures = Failures()
 debian = Guest(add={build_program("mappings"): "/bin/mappings", build_program("threads"): "/bin/threads"})
-kvm = re.search(r"^kvm +usable", run([guest.ARCLIGHT, "probe"], 30).text, re.M)
 # Several at once, for switches between address spaces.
 SCRIPT = "for s in {seeds}; do mappings {seconds} $s & done; wait; echo waited"
 POLICIES = {"ssp": ["--mmu", "ssp"], "two roots": ["--mmu", "ssp", "--mmu-roots", "2"], "ssp-nocache": ["--mmu", "ssp-nocache"],
@@ -70,7 +69,7 @@ for policy in POLICIES:
         hammer(policy, ["--accel", "process", *MOVED], "one CPU, under moves")
     hammer(policy, ["--accel", "process", "--smp", "3", *MOVED], "3 CPUs, under moves")
     # A window fault can take a fifth of a millisecond on a paravirtual /dev/kvm.
-    if kvm and guest.NIGHTLY:
+    if guest.HAS_KVM and guest.NIGHTLY:
         hammer(policy, ["--accel", "kvm", "--windows", "on"], "windows")
         hammer(policy, ["--accel", "kvm", "--windows", "on", "--smp", "3"], "windows, 3 CPUs", threads)
         hammer(policy, ["--accel", "kvm", "--windows", "on", *MOVED], "windows, under moves")

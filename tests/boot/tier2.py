@@ -10,7 +10,7 @@ from guest import Failures, Guest, build_program
 
 SHARE = 20 if guest.NIGHTLY else 100  # one block of this number
 WORLDS = [["--accel", "process"], ["--accel", "process", "--smp", "2"]]
-if os.access("/dev/kvm", os.W_OK):
+if guest.HAS_KVM:
     WORLDS += [["--accel", "kvm"], ["--accel", "kvm", "--windows", "off"]]
 BOOTS = 3 * SHARE if guest.NIGHTLY else len(WORLDS) - 1
 COMMAND = ["sh", "-c", "uname -r; seq 1 4000 | sort -n | md5sum; seq 1 9 | awk '{ s += $1 / 7 } END { print s }'; "
