@@ -1,6 +1,7 @@
 #include "backend/x64/class_recorder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "jit/guest_state.h"
 #include "jit/host_instruction.h"
@@ -63,7 +64,7 @@ void ClassRecorder::count_registers(const jit::HostInstruction& insn, jit::HostP
 }
 
 void ClassRecorder::finish(const Code& hot, const Code& cold) {
-    std::ranges::stable_sort(marks_, {}, &Mark::offset);
+    std::ranges::sort(marks_, {}, [](const Mark& m) { return std::pair(m.offset, m.number); });
     count(hot);
     count(cold);
     for (const jit::HostProfile::Segment& s : segments_) profile_.add(s);

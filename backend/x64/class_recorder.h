@@ -17,11 +17,11 @@ class ClassRecorder {
     /// What is emitted from now on is out of line.
     void start_cold() { cold_ = true; }
     /// The instructions from `offset` on, an offset in the code buffer.
-    void mark(size_t offset, jit::HostClass c) { marks_.push_back({offset, c, segment()}); }
+    void mark(size_t offset, jit::HostClass c) { add(offset, c); }
     /// What is emitted from now on is executed by itself: the counter that it must count in.
     uint64_t* start_segment();
     /// The instructions from `offset` on are the counting itself: of no class.
-    void mark_uncounted(size_t offset) { marks_.push_back({offset, jit::HostClass::kCount, segment()}); }
+    void mark_uncounted(size_t offset) { add(offset, jit::HostClass::kCount); }
     void guest_instruction() { ++segments_.back().guest; }
 
     struct Code {
@@ -36,7 +36,11 @@ class ClassRecorder {
         size_t offset;
         jit::HostClass cls;
         uint16_t segment;
+        uint32_t number;  ///< of those at one offset the last one counts
     };
+    void add(size_t offset, jit::HostClass c) {
+        marks_.push_back({offset, c, segment(), static_cast<uint32_t>(marks_.size())});
+    }
     /// What comes before the first segment's counter belongs to it.
     uint16_t segment() const { return static_cast<uint16_t>(segments_.empty() ? 0 : segments_.size() - 1); }
     void count(const Code& code);
